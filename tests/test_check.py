@@ -169,16 +169,14 @@ def test_a_type_without_verdicts_can_be_checked():
 
 def test_failed_replications_are_left_out_and_counted(monkeypatch):
     """A failed replication is in no estimate; their number and cause are reported. [contract]"""
-    from simdeploy.engines import running
+    from simdeploy.engines.reference.engine import run_reference
 
-    simulate = running.simulate
-
-    def failing_twice(scenario, policy, *, seed, replication, engine):
+    def failing_twice(scenario, policy, *, seed, replication):
         if replication in (3, 7):
             raise ZeroDivisionError("by chance")
-        return simulate(scenario, policy, seed=seed, replication=replication, engine=engine)
+        return run_reference(scenario, policy, seed=seed, replication=replication)
 
-    monkeypatch.setattr(running, "simulate", failing_twice)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", failing_twice)
     with pytest.warns(SimdeployWarning, match="2 of 100"):
         found = check(failing(), requirements="false_alarm <= 0.9", engine="reference")
     assert found.verdicts.loc[0, ["n", "replications"]].tolist() == [98, 100]
@@ -189,12 +187,11 @@ def test_failed_replications_are_left_out_and_counted(monkeypatch):
 
 def test_failures_of_all_replications_are_the_reason(monkeypatch):
     """If every replication failed, no budget decides, and reason and answer say so. [contract]"""
-    from simdeploy.engines import running
 
     def fail(*_args, **_how):
         raise ZeroDivisionError("by chance")
 
-    monkeypatch.setattr(running, "simulate", fail)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", fail)
     with pytest.warns(SimdeployWarning, match="200 of 200 replications failed; the first: .* by chance"):
         found = check(failing(), requirements=["false_alarm <= 0.9", "makespan_s <= 1h"], most=200, engine="reference")
     of_rate = found.verdicts.iloc[0]

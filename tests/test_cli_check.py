@@ -81,16 +81,14 @@ def test_not_met_outweighs_undecided(folder):
 
 def test_a_failed_replication_is_no_success(folder, monkeypatch):
     """A failed replication gives exit code 1 and an error in the report, even if all requirements are met. [contract]"""
-    from simdeploy.engines import running
+    from simdeploy.engines.reference.engine import run_reference
 
-    simulate = running.simulate
-
-    def failing_once(scenario, policy, *, seed, replication, engine):
+    def failing_once(scenario, policy, *, seed, replication):
         if replication == 5 and policy.name == "loose":
             raise ZeroDivisionError("by <chance>")
-        return simulate(scenario, policy, seed=seed, replication=replication, engine=engine)
+        return run_reference(scenario, policy, seed=seed, replication=replication)
 
-    monkeypatch.setattr(running, "simulate", failing_once)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", failing_once)
     result = invoke("check", "s.yaml", "--engine", "reference", "--junit", "r.xml")
     assert result.exit_code == 1
     assert "1 replication failed and is excluded." in result.stdout

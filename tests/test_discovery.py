@@ -25,7 +25,7 @@ from simdeploy.analysis.discovery.breaking import Breaking, judge_worlds
 from simdeploy.analysis.discovery.choosing import choose, hypergeometric_tail, quasi_p, share
 from simdeploy.analysis.discovery.columns import describe_boxes, describe_limits, read_columns
 from simdeploy.analysis.discovery.finding import make_discovery
-from simdeploy.engines import running
+from simdeploy.engines.reference.engine import run_reference
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import LatinHypercube, Range, read_store, sweep
 from simdeploy.plotting import plot_discovery, plot_peeling_path
@@ -409,14 +409,13 @@ def test_the_same_seed():
 
 def test_a_failed_simulation_in_the_middle(monkeypatch):
     """A world with a failed replication is left out, and no other takes its place. [property]"""
-    original = running.simulate
 
     def sometimes(scenario, policy, *, replication, **rest):
         if scenario.fleet.nodes == 7 and replication in (1, 2):
             raise ValueError("broken")
-        return original(scenario, policy, replication=replication, **rest)
+        return run_reference(scenario, policy, replication=replication, **rest)
 
-    monkeypatch.setattr(running, "simulate", sometimes)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", sometimes)
     vary = {"fleet.nodes": (4, 12), "fleet.update_duration": ("30s", "90s")}
     how = {"points": 120, "replications": 2, "engine": "reference"}
     with pytest.warns(SimdeployWarning, match="replications failed"):

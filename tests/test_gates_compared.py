@@ -21,7 +21,7 @@ from simdeploy.analysis.gates.curves import CURVE, DIFFERENCE, MEASURES, OF_MIXT
 from simdeploy.analysis.gates.result import GateComparison
 from simdeploy.analysis.gates.sizes import choose_size, read_sizes, scenario_of_size
 from simdeploy.analysis.gates.variants import CURRENT, DEFAULT_GATES, make_variants
-from simdeploy.engines import running
+from simdeploy.engines.reference.engine import run_reference
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments.jobs import Job
 from simdeploy.plotting import plot_gates
@@ -452,7 +452,7 @@ def test_nothing_is_better_without_certainty():
     result = pretend(threshold=(0.3, 0.1), other=(0.1, 0.0, (-0.4, 0.01), (-0.01, 0.2)))
     assert result.answer == (
         "No other gate clearly errs less than the threshold (95 % confidence). "
-        "Threshold: false alarms 30 %, escapes 10 % (defects that fail 5 % of requests)."
+        "Threshold: false alarms 30.0 %, escapes 10.0 % (defects that fail 5 % of requests)."
     )
 
 
@@ -574,14 +574,13 @@ def test_a_log_axis_draws_no_zero(comparison):
 
 def test_failed_replications_are_reported(monkeypatch):
     """A failed replication is warned about once, counted, and left out. [contract]"""
-    original = running.simulate
 
     def sometimes(scenario, policy, *, replication, **rest):
         if replication == 1:
             raise ValueError("broken")
-        return original(scenario, policy, replication=replication, **rest)
+        return run_reference(scenario, policy, replication=replication, **rest)
 
-    monkeypatch.setattr(running, "simulate", sometimes)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", sometimes)
     message = r"^6 of 30 replications failed; the first: defect 0, policy threshold, replication 1, "
     with pytest.warns(SimdeployWarning, match=message):
         comparison = compare(make(), ["pooled"], 5, "reference", sizes=[0.05])

@@ -15,7 +15,7 @@ from scipy import stats
 from small import maybe_bad, one_by_one, rarely_bad, rolling
 
 from simdeploy.analysis import analyze_sensitivity, design_sensitivity, estimate_sensitivity
-from simdeploy.engines import running
+from simdeploy.engines.reference.engine import run_reference
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments import Range, sweep
 from simdeploy.plotting import plot_sensitivity
@@ -309,14 +309,13 @@ def test_a_failed_run_shifts_no_row(method, point):
 
 def test_a_failed_simulation_in_the_middle(monkeypatch):
     """A failed simulation removes its trajectory, is counted, and leaves exact effects unchanged. [property]"""
-    original = running.simulate
 
     def sometimes(scenario, policy, *, replication, **rest):
         if replication == 1 and scenario.fleet.nodes == 12:
             raise ValueError("broken")
-        return original(scenario, policy, replication=replication, **rest)
+        return run_reference(scenario, policy, replication=replication, **rest)
 
-    monkeypatch.setattr(running, "simulate", sometimes)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", sometimes)
     vary = {"fleet.nodes": [8, 12, 16, 20], "min_healthy_time": HEALTHY}
     with pytest.warns(SimdeployWarning, match="replications failed"):
         result = estimate(make(), vary, "makespan_s", 30, engine="reference")

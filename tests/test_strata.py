@@ -26,7 +26,7 @@ from simdeploy.analysis import (
 from simdeploy.analysis.asking.allocating import plan_samples
 from simdeploy.analysis.asking.simulating import replicate_kinds
 from simdeploy.analysis.sensitivity.responding import respond
-from simdeploy.engines import running, simulate
+from simdeploy.engines.reference.engine import run_reference
 from simdeploy.errors import InputError, SimdeployWarning
 from simdeploy.experiments import read_store, replicate, sweep
 from simdeploy.experiments.allocation import divide_by_roots
@@ -483,9 +483,9 @@ def test_failed_replications_are_those_of_a_store(tmp_path, monkeypatch, tilt):
     def sometimes(scenario, policy, *, replication, **options):
         if replication % 3 == 1:
             raise ValueError
-        return simulate(scenario, policy, replication=replication, **options)
+        return run_reference(scenario, policy, replication=replication, **options)
 
-    monkeypatch.setattr(running, "simulate", sometimes)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", sometimes)
     scenario = mixed() if tilt is None else mixed().tilted(tilt)
     how = {"replications": 12, "strata": "kinds", "engine": "reference"}
     with pytest.warns(SimdeployWarning, match="replications failed"):

@@ -17,7 +17,6 @@ from simdeploy.analysis.switches.conclusions import Rule, Standings, conclude
 from simdeploy.analysis.switches.switch_choice import adjust_by_holm, estimate_interaction
 from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
 from simdeploy.analysis.switches.varying import vary_switches
-from simdeploy.engines import simulate
 from simdeploy.errors import InputError, SimdeployWarning, SimulationError
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.jobs import Job
@@ -290,14 +289,14 @@ def test_an_unknown_choice_without_changes():
 
 def test_a_policy_that_always_fails_is_an_error(monkeypatch):
     """If all replications of one policy failed, that is an error of the simulation, not of the arguments. [contract]"""
-    from simdeploy.engines import running
+    from simdeploy.engines.reference.engine import run_reference
 
     def break_strict(scenario, policy, **how):
         if policy.name == "strict":
             raise RuntimeError("broken")
-        return simulate(scenario, policy, **how)
+        return run_reference(scenario, policy, **how)
 
-    monkeypatch.setattr(running, "simulate", break_strict)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", break_strict)
     with (
         pytest.warns(SimdeployWarning, match="replications failed"),
         pytest.raises(SimulationError, match="no policy can be chosen: every replication of strict failed"),

@@ -9,7 +9,6 @@ import numpy as np
 import pytest
 
 from simdeploy import Scenario
-from simdeploy.engines import running
 from simdeploy.engines.compiled import engine as compiled_engine
 from simdeploy.engines.reference import engine as reference_engine
 from simdeploy.errors import InputError, Problem
@@ -190,7 +189,7 @@ def test_an_exception_of_an_engine_is_a_failure(few_cases, monkeypatch):
         raise TypeError("no such\ninstruction")
 
     monkeypatch.setattr(compiled_engine, "run_compiled", mutated)
-    monkeypatch.setattr(running, "simulate", mutated)
+    monkeypatch.setattr("simdeploy.engines.reference.engine.run_reference", mutated)
     found = verify(replications=100)
     assert not found.is_ok
     assert found.comparisons["ok"].eq(other=False).all()

@@ -98,9 +98,8 @@ class Controller:
         wave = self.dispatcher.hear(node)
         if node.fate.ever_failed:
             self.pacing.hear_of_failure()
-        slots = self.dispatcher.slots
-        if not (self._switches.failed_node_holds_slot and slots.are_held_by(node)):
-            slots.surging.discard(node.number)
+        if node.fate.surged and not (self._switches.failed_node_holds_slot and self.dispatcher.slots.are_held_by(node)):
+            self.dispatcher.slots.surging.discard(node.number)
         # The control plane knows without a report that a node could not be dispatched.
         if not self._switches.reporting_delay_ns or node.fate.dispatched_ns is None:
             self.judging.count(node)

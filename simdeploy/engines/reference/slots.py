@@ -99,7 +99,7 @@ class Slots:
 
     def _free(self, node: Node) -> None:
         self._add(node, -1)
-        if self._needs_slot(node):  # canaries outside a list keep their place until their verdict
+        if node.fate.surged and self._needs_slot(node):  # canaries outside a list keep their place until their verdict
             self.surging.discard(node.number)
         self._site.ring()
 
