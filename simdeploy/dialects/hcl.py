@@ -8,8 +8,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any, NoReturn
 
+from simdeploy.api.json_text import MAX_DEPTH
 from simdeploy.dialects.hcl_values import Expression, constant
-from simdeploy.dialects.source import MAX_DEPTH, Document, Source, Unknown
+from simdeploy.dialects.source import Document, Source, Unknown
 from simdeploy.errors import InputError, Path, Problem, shorten
 
 # The parser takes about a second for every 150 kB.

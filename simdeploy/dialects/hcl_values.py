@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.source import MAX_DEPTH, Unknown
+from simdeploy.api.json_text import MAX_DEPTH
+from simdeploy.dialects.source import Unknown
 from simdeploy.errors import shorten
 
 if TYPE_CHECKING:

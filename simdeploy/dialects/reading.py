@@ -10,8 +10,9 @@ from itertools import islice
 from typing import Any, TypeVar
 
 from simdeploy.api.check import misspelt
+from simdeploy.api.json_text import MAX_DEPTH
 from simdeploy.dialects.imported import UNKNOWN, Fidelity, Note, PolicyImport, merge_policy
-from simdeploy.dialects.source import MAX_DEPTH, Document, Source, Tagged
+from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.errors import (
     InputError,
     Path,

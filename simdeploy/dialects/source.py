@@ -10,11 +10,10 @@ from typing import Any
 
 import yaml
 
-from simdeploy.api.json_text import lines_of, parse_json
+from simdeploy.api.json_text import MAX_DEPTH, lines_of, parse_json
 from simdeploy.api.yaml_errors import explain_syntax_error
 from simdeploy.errors import InputError, Path, Problem, shorten
 
-MAX_DEPTH = 64
 # Of all documents together, aliases expanded.
 MAX_VALUES = 100_000
 

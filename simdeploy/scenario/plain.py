@@ -8,9 +8,9 @@ from collections.abc import Callable, Mapping
 from functools import lru_cache, wraps
 from typing import Any, TypeVar
 
+from simdeploy.api.json_text import MAX_DEPTH
 from simdeploy.api.values import is_unicode
 from simdeploy.errors import InputError, Path, Problem, raise_if_any, shorten
-from simdeploy.scenario.yaml_text import MAX_DEPTH
 
 T = TypeVar("T")
 

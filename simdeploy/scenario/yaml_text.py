@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from simdeploy.api.json_text import MAX_DEPTH
 from simdeploy.api.yaml_errors import explain_syntax_error
 from simdeploy.errors import InputError, Path, Problem, shorten
 from simdeploy.scenario.scalars import resolve
@@ -18,7 +19,6 @@ from simdeploy.scenario.scalars import resolve
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-MAX_DEPTH = 64
 MAX_NODES = 20_000
 MAX_ALIASED_NODES = 10_000
 _LONGEST_NAME = 60
