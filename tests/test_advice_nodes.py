@@ -4,6 +4,8 @@ import json
 import math
 import warnings
 from dataclasses import replace
+from threading import Event
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -14,7 +16,7 @@ from test_advice import BASE, BATCHES, CHECK, COUPLED, LAWS, assert_like_plain_w
 
 import simdeploy as sd
 from simdeploy.analysis.advice import drawing, proposing_lives
-from simdeploy.analysis.advice.conditioning import condition
+from simdeploy.analysis.advice.conditioning import _find, condition
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, Nodes, draw_lives
 from simdeploy.analysis.advice.estimating import Weighted
 from simdeploy.analysis.advice.finding import Supply, find_replications
@@ -22,6 +24,7 @@ from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
 from simdeploy.analysis.advice.lives import Lives
 from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES, Observed
 from simdeploy.analysis.advice.rollouts import Rollouts
+from simdeploy.analysis.advice.searching import Search
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.seen_chances import find_chances
 from simdeploy.engines.continuing import NOT_THERE, Worlds, run_continued
@@ -336,6 +339,39 @@ def test_a_negligible_kind_gets_few_worlds():
     good, bad = condition(scenario, seen, replications=200, seed=0, engine="compiled").by_kind
     assert bad.weights.sum() < 1e-9 * good.weights.sum()
     assert (bad.n_tried, len(good.worlds.roots) >= 200) == (100, True)
+
+
+class Weighing(Search):
+    """A search of which one proposal in ten fits; log weights are normal, and their mean gives the known share of the kind."""
+
+    def __init__(self, share, sigma, rng):
+        self._kind, self._parts = SimpleNamespace(probability=1.0), []
+        self._mean, self._sigma, self._rng = math.log(10 * share) - sigma**2 / 2, sigma, rng
+        self.n_tried = self.n_found = 0
+
+    def needs_more(self, wanted):
+        return self.n_found < wanted
+
+    def find_more(self, wanted):
+        """Find 100 worlds at first, and then all that are wanted."""
+        n = wanted - self.n_found if self.n_found else 100
+        self.n_found += n
+        self.n_tried += 10 * n
+        self._parts.append((None, self._rng.normal(self._mean, self._sigma, n), None))
+        if len(self._parts) == 1:
+            self.first_log_found = self.log_found
+
+
+@pytest.mark.parametrize("sigma", [4.0, 6.0, 8.0, 10.0])
+def test_a_skewed_kind_is_not_dropped(sigma):
+    """A kind of 0.1 % may look negligible while the worlds with its weight are missing, but then few worlds share what there is. [oracle]"""
+    n_negligible, rng = 0, np.random.default_rng(0)
+    for _ in range(200):
+        skewed, plain, tiny = searches = Weighing(1e-3, sigma, rng), Weighing(1.0, 0.5, rng), Weighing(1e-9, 0.5, rng)
+        _find(list(searches), 1000, 1, Event())
+        n_negligible += skewed.first_log_found < plain.first_log_found + math.log(1e-6)
+        assert (skewed.n_found, plain.n_found, tiny.n_found) == (1000, 1000, 100)
+    assert (n_negligible > 100) == (sigma >= 6)
 
 
 def tell_of_zone(changes, at_s):

@@ -50,7 +50,7 @@ _LEARNED = 4096
 # Worlds to try for a very improbable kind.
 _FEW = 20
 # Effective worlds of a kind from which its probability is known well enough to tell whether it is negligible.
-_FEWEST_SHARING = 10
+_FEWEST_SHARING = 20
 # The most whole worlds tried for all kinds, and about how long that may take.
 _MOST_TRIED = 10_000_000
 _MOST_TRIED_S = 120.0
