@@ -1,4 +1,5 @@
-"""AWS IoT Jobs: how a job is rolled out and aborted, as the API's JSON or as a job template of CloudFormation.
+"""AWS IoT Jobs: how a job is rolled out and aborted, as the API's JSON, or as a job template or a deployment of Greengrass in a
+template of CloudFormation.
 
 Devices are notified at a rate per minute. It may grow by a factor each time a number of further devices were notified or
 succeeded, up to a limit. A criterion aborts the job once a minimum of executions has ended and a percentage of those has
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
     from simdeploy.dialects.source import Document, Source
 
-_RESOURCE = "AWS::IoT::JobTemplate"
+_TEMPLATE, _DEPLOYMENT = "AWS::IoT::JobTemplate", "AWS::GreengrassV2::Deployment"
 # AWS's documentation uses both spellings.
 _ROLLOUT = ("jobExecutionsRolloutConfig", "jobExecutionRolloutConfig")
 _SECTIONS = (*_ROLLOUT, "abortConfig", "jobExecutionsRetryConfig")
@@ -38,13 +39,15 @@ _LONGEST_MIN = 10_080
 
 
 def recognises(source: Source) -> bool:
-    """Tell whether a text is a job, or a template with a job template."""
-    return any(_place(document) is not None or resource_names(document, _RESOURCE) for document in source.groups)
+    """Tell whether a text is a job, or a template with a job template or a deployment of Greengrass."""
+    return any(
+        _place(document) is not None or resource_names(document, _TEMPLATE, _DEPLOYMENT) for document in source.groups
+    )
 
 
 def read(reading: Reading) -> PolicyImport:
     """Read a job; in a template the one that the variable `job` names, or the first."""
-    job = _find(reading)
+    job, deployment = _find(reading)
     rate = _read_rate(job.group(job.spelling(*_ROLLOUT, "JobExecutionsRolloutConfig")))
     percent, sample = _read_abort(job.group("abortConfig"))
     deadline = _read_timeout(job.group("timeoutConfig"))
@@ -61,7 +64,7 @@ def read(reading: Reading) -> PolicyImport:
         "no_auto_rollback": True,
     }
     switches: dict[str, Any] = {"pacing": "rate", "rate": rate, "unreachable_nodes": "wait"}
-    if job.path == (_IN_GREENGRASS,) and _read_failure(open_part(reading, job.document, ())):
+    if deployment is not None and _read_failure(deployment):
         switches["node_local_rollback"] = True
     if percent is None:
         return reading.finish(policy, {**switches, "on_failure": "continue"}, nodes=reading.nodes(None))
@@ -78,14 +81,20 @@ def _place(document: Document) -> Path | None:
     return None
 
 
-def _find(reading: Reading) -> Group:
+def _find(reading: Reading) -> tuple[Group, Group | None]:
+    """Return a job, and the Greengrass deployment around it if there is one."""
     for document in reading.source.groups:
-        if names := resource_names(document, _RESOURCE):
-            return resource_properties(reading, document, reading.choose("job", names))
+        if names := resource_names(document, _TEMPLATE, _DEPLOYMENT):
+            name = reading.choose("job", names)
+            resource = resource_properties(reading, document, name)
+            if name in resource_names(document, _TEMPLATE):
+                return resource, None
+            return resource.group(_IN_GREENGRASS), resource
         place = _place(document)
         if place is not None:
-            return open_part(reading, document, place)
-    raise reading.nothing(f"{listed(_SECTIONS)}, or an {_RESOURCE}")
+            deployment = open_part(reading, document, ()) if place == (_IN_GREENGRASS,) else None
+            return open_part(reading, document, place), deployment
+    raise reading.nothing(f"{listed(_SECTIONS)}, or an {_TEMPLATE} or {_DEPLOYMENT}")
 
 
 def _read_rate(rollout: Group) -> dict[str, Any]:
@@ -98,7 +107,7 @@ def _read_rate(rollout: Group) -> dict[str, Any]:
         rollout.note_rest()
         return {"per_minute": most}
     bounded.exact("maximumPerMinute", f"at most {plural(most, 'device')} a minute")
-    base, factor = growing.whole("baseRatePerMinute", 1, _FASTEST), growing.number("incrementFactor", 1.1, 5)
+    base, factor = growing.whole("baseRatePerMinute", 1, _FASTEST), growing.number("incrementFactor", 1, 5)
     for key in ("baseRatePerMinute", "incrementFactor"):
         if key not in growing:
             growing.refuse(key, "required", allowed="a number")
@@ -191,6 +200,7 @@ def _read_failure(deployment: Group) -> bool:
     text = "a device that fails goes back by itself" if back else "a device that fails stays as it is"
     policies.exact("failureHandlingPolicy", text, default="ROLLBACK, ")
     policies.note_rest()
+    deployment.note_misspelt()
     return back
 
 

@@ -21,12 +21,14 @@ from simdeploy.dialects.cloudformation import open_part, resource_names, resourc
 from simdeploy.dialects.reading import Group, Reading, or_else
 from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.dialects.traffic_steps import note_minutes
-from simdeploy.errors import nearest, plural
+from simdeploy.errors import listed, nearest, plural
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from simdeploy.dialects.imported import PolicyImport
 
-_RESOURCES = ("AWS::CodeDeploy::DeploymentConfig", "AWS::CodeDeploy::DeploymentGroup")
+_CONFIG, _GROUP = "AWS::CodeDeploy::DeploymentConfig", "AWS::CodeDeploy::DeploymentGroup"
 _FUNCTION = "AWS::Serverless::Function"
 _SECTIONS = ("minimumHealthyHosts", "trafficRoutingConfig", "zonalConfig")
 _ANSWERS = ("deploymentConfigInfo", "deploymentGroupInfo", "deploymentInfo")
@@ -43,7 +45,7 @@ def recognises(source: Source) -> bool:
     """Tell whether a text is a deployment configuration, names one, or is a template with one."""
     for document in source.groups:
         places = [document.data, *(document.data.get(answer) for answer in _ANSWERS)]
-        has_resources = resource_names(document, *_RESOURCES) or _find_functions(document)
+        has_resources = resource_names(document, _CONFIG, _GROUP) or _find_functions(document)
         if has_resources or any(_is_configuration(place) for place in places):
             return True
     return False
@@ -52,13 +54,18 @@ def recognises(source: Source) -> bool:
 def read(reading: Reading) -> PolicyImport:
     """Read a configuration: in a template the one that the variable `config` names, or the first.
 
-    Without any, read the preference of the function that the variable `function` names, or of the first.
+    The variable `group` chooses among the groups that use it. In a template with functions but without groups, or if the
+    variable `function` is given, read the preference of the function that it names, or of the first.
     """
     for document in reading.source.groups:
         functions = _find_functions(document)
-        if functions and not resource_names(document, *_RESOURCES):
+        wanted = reading.variable("function") if functions else None
+        if functions and (wanted is not None or not resource_names(document, _GROUP)):
             return _read_function(reading, document, functions)
-    config = _find(reading)
+        if functions:
+            text = f"the template's groups are read; --var function=NAME reads one of {listed(functions)} instead"
+            reading.note("function", "none", text)
+    config, group = _find(reading)
     name = _read_name(config)
     shift = _find_shift(name or "")
     routing = config.group("trafficRoutingConfig")
@@ -70,8 +77,9 @@ def read(reading: Reading) -> PolicyImport:
     else:
         nodes, band, switches = _read_band(config, name)
         policy |= band | _read_zones(config, nodes, switches)
-    back = _read_rollback(config)
+    back = _read_rollback(group)
     config.note_rest()
+    group.note_rest()
     policy |= {"health_check": _assume_deadline(reading), "no_auto_rollback": None if back else True}
     return reading.finish(policy, {**switches, "on_failure": "rollback" if back else "stop"}, nodes=nodes)
 
@@ -89,15 +97,47 @@ def _is_configuration(value: Any) -> bool:
     return any(isinstance(value.get(section), dict) for section in _SECTIONS) or isinstance(name, str)
 
 
-def _find(reading: Reading) -> Group:
+def _find(reading: Reading) -> tuple[Group, Group]:
+    """Return the configuration, and the part of the file that says what follows a failure."""
     for document in reading.source.groups:
-        names = resource_names(document, _RESOURCES[0]) or resource_names(document, _RESOURCES[1])
-        if names:
-            return resource_properties(reading, document, reading.choose("config", names))
+        if resource_names(document, _CONFIG, _GROUP):
+            return _choose(reading, document)
         for path in ((), *((answer,) for answer in _ANSWERS)):
             if _is_configuration(document.data.get(path[0]) if path else document.data):
-                return open_part(reading, document, path)
-    raise reading.nothing(f"deploymentConfigName, minimumHealthyHosts or trafficRoutingConfig, or an {_RESOURCES[0]}")
+                part = open_part(reading, document, path)
+                return part, part
+    raise reading.nothing(f"deploymentConfigName, minimumHealthyHosts or trafficRoutingConfig, or an {_CONFIG}")
+
+
+def _choose(reading: Reading, document: Document) -> tuple[Group, Group]:
+    """Return a configuration of a template and a group that uses it; both are a group that only names its configuration."""
+    configs, groups = (
+        {name: resource_properties(reading, document, name) for name in resource_names(document, kind)}
+        for kind in (_CONFIG, _GROUP)
+    )
+    used = {name: _find_used(group, "deploymentConfigName", configs) for name, group in groups.items()}
+    wanted = reading.variable("group") if groups else None
+    names = [*configs, *(name for name in groups if used[name] is None)]
+    if wanted is not None and wanted in groups:
+        names = [used[wanted] or wanted]
+    chosen = reading.choose("config", names)
+    users = [name for name in groups if chosen in (name, used[name])]
+    config = configs[chosen] if chosen in configs else groups[chosen]
+    if not users and wanted is None:
+        return config, config
+    group = groups[reading.choose("group", users if wanted is None else list(groups))]
+    if group is not config:
+        group.exact("deploymentConfigName", f"see {chosen}")
+    return config, group
+
+
+def _find_used(group: Group, key: str, configs: Mapping[str, Group]) -> str | None:
+    """Return which of a template's configurations a field refers to, or names; None if it is none of them."""
+    value = group.data.get(group.spelled(key))
+    if isinstance(value, Tagged):
+        return next((name for name in configs if value.tag == "!Ref" and name == value.value), None)
+    names = {name: config.data.get(config.spelled("deploymentConfigName")) for name, config in configs.items()}
+    return next((name for name in configs if value is not None and names[name] == value), None)
 
 
 def _read_name(config: Group) -> str | None:
@@ -227,13 +267,9 @@ def _read_zone_minimum(hosts: Group, nodes: int | None) -> int | str | None:
     return size - least
 
 
-def _read_rollback(config: Group) -> bool:
+def _read_rollback(group: Group) -> bool:
     """Tell whether the last revision is deployed after a failure; this is a setting of a deployment group."""
-    if "autoRollbackConfiguration" not in config:
-        for document in config.document.source.groups:
-            for name in resource_names(document, _RESOURCES[1])[:1]:
-                config = resource_properties(config.reading, document, name)
-    back = config.group("autoRollbackConfiguration")
+    back = group.group("autoRollbackConfiguration")
     on = or_else(back.flag("enabled"), False) and "DEPLOYMENT_FAILURE" in back.items("events")
     text = "the last revision is deployed after a failure" if on else "a failed deployment stays as it is"
     back.exact("enabled", text)
@@ -306,11 +342,12 @@ def _find_functions(document: Document) -> dict[str, dict[str, Any]]:
 
 def _read_function(reading: Reading, document: Document, preferences: dict[str, dict[str, Any]]) -> PolicyImport:
     name = reading.choose("function", list(preferences))
+    configs = {config: resource_properties(reading, document, config) for config in resource_names(document, _CONFIG)}
     properties = {"DeploymentPreference": preferences[name]}
     function = {"Type": _FUNCTION, "Properties": properties}
     whole = replace(document, data={**document.data, "Resources": {**document.data["Resources"], name: function}})
     preference = resource_properties(reading, whole, name).group("deploymentPreference")
-    policy = {"strategy": "rolling", **_read_type(preference)}
+    policy = {"strategy": "rolling", **_read_type(preference, configs)}
     preference.no_counterparts(dict.fromkeys(("alarms", "hooks"), _ALARMS))
     preference.note_rest()
     reading.note("autoRollbackConfiguration", "exact", "not given: SAM deploys the last version again after a failure")
@@ -318,10 +355,16 @@ def _read_function(reading: Reading, document: Document, preferences: dict[str, 
     return reading.finish(policy, {"pacing": "barrier", "on_failure": "rollback"}, nodes=reading.nodes(None))
 
 
-def _read_type(preference: Group) -> dict[str, Any]:
+def _read_type(preference: Group, configs: Mapping[str, Group]) -> dict[str, Any]:
     if preference.flag("enabled") is False:
         preference.approximate("enabled", "no shift of traffic: the new version serves at once")
         return _shift(None, 0, 0)
+    used = _find_used(preference, "type", configs)
+    if used is not None:
+        preference.exact("type", f"see {used}")
+        waves = _read_routing(configs[used].group("trafficRoutingConfig"))
+        configs[used].note_rest()
+        return waves
     word = preference.text("type")
     shift = _find_shift(f"Lambda{word}")
     if shift:

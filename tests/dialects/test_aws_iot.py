@@ -229,6 +229,54 @@ def test_a_device_goes_back_if_a_greengrass_deployment_fails(failure, back, engi
     assert nodes["rollback_started_at_s"].drop(index=1).min() >= 3600
 
 
+DEPLOYMENTS = """\
+Parameters:
+  Most: {Type: Number, Default: 40}
+Resources:
+  Edge:
+    Type: AWS::GreengrassV2::Deployment
+    Properties:
+      TargetArn: group
+      DeploymentPolicies:
+        FailureHandlingPolicy: DO_NOTHING
+        ComponentUpdatePolicy: {Action: NOTIFY_COMPONENTS, TimeoutInSeconds: 60}
+      IotJobConfiguration:
+        JobExecutionsRolloutConfig:
+          MaximumPerMinute: !Ref Most
+          ExponentialRate:
+            BaseRatePerMinute: 5
+            IncrementFactor: 1
+            RateIncreaseCriteria: {NumberOfNotifiedThings: 10}
+        AbortConfig:
+          CriteriaList:
+            - {FailureType: ALL, Action: CANCEL, ThresholdPercentage: 20, MinNumberOfExecutedThings: 10}
+        TimeoutConfig: {InProgressTimeoutInMinutes: 60}
+  Usual:
+    Type: AWS::GreengrassV2::Deployment
+    Properties: {TargetArn: group, DeploymentPolicy: {}}
+"""
+
+
+def test_greengrass_deployments_of_a_template_are_read_as_those_of_the_api():
+    """A deployment without a job has the defaults; a note says which one of several is read. [contract]"""
+    rollout = {"baseRatePerMinute": 5, "incrementFactor": 1, "rateIncreaseCriteria": {"numberOfNotifiedThings": 10}}
+    job = {
+        "jobExecutionsRolloutConfig": {"maximumPerMinute": 40, "exponentialRate": rollout},
+        "abortConfig": {"criteriaList": [criterion("ALL", 20, 10)]},
+        "timeoutConfig": {"inProgressTimeoutInMinutes": 60},
+    }
+    policies = {"failureHandlingPolicy": "DO_NOTHING"}
+    edge = read_policy(DEPLOYMENTS)
+    assert edge.kind == "aws-iot"
+    assert edge.policy == read_policy(json.dumps({"iotJobConfiguration": job, "deploymentPolicies": policies})).policy
+    assert notes(edge)["job"][1] == "Edge, the first in the file; --var job=NAME chooses one of Edge, Usual"
+    assert fidelities(edge)["Edge.DeploymentPolicies.ComponentUpdatePolicy"] == "none"
+    usual = read_policy(DEPLOYMENTS, variables={"job": "Usual"})
+    assert usual.orchestrator["rate"] == {"per_minute": 1000}
+    assert usual.orchestrator["node_local_rollback"] is True
+    assert "did you mean 'DeploymentPolicies'" in notes(usual)["Usual.DeploymentPolicy"][1]
+
+
 def test_a_bad_failure_policy_of_greengrass_is_refused():
     """The message has line, field and the allowed words. [contract]"""
     deployment = {"iotJobConfiguration": json.loads(JOB), "deploymentPolicies": {"failureHandlingPolicy": "STOP"}}

@@ -198,6 +198,65 @@ def test_a_template_is_evaluated():
     assert shift.policy["waves"] == [{"size": "20%", "bake_time": "4m"}]
 
 
+GROUPS = """\
+Resources:
+  Careful:
+    Type: AWS::CodeDeploy::DeploymentConfig
+    Properties: {MinimumHealthyHosts: {Type: FLEET_PERCENT, Value: 75}}
+  Fast:
+    Type: AWS::CodeDeploy::DeploymentConfig
+    Properties: {DeploymentConfigName: fast, MinimumHealthyHosts: {Type: FLEET_PERCENT, Value: 40}}
+  Shop:
+    Type: AWS::CodeDeploy::DeploymentGroup
+    Properties:
+      DeploymentConfigName: fast
+      AutoRollbackConfiguration: {Enabled: true, Events: [DEPLOYMENT_FAILURE]}
+  Test:
+    Type: AWS::CodeDeploy::DeploymentGroup
+    Properties: {DeploymentConfigName: !Ref Fast, ServiceRoleArn: role}
+  Half:
+    Type: AWS::CodeDeploy::DeploymentGroup
+    Properties: {DeploymentConfigName: CodeDeployDefault.HalfAtATime}
+"""
+
+
+@pytest.mark.parametrize(
+    ("variables", "expected", "choices"),
+    [
+        ({}, ("25%", False), ["Careful, the first in the file; --var config=NAME chooses one of Careful, Fast, Half"]),
+        (
+            {"config": "Fast"},
+            ("60%", True),
+            ["Shop, the first in the file; --var group=NAME chooses one of Shop, Test"],
+        ),
+        ({"config": "Fast", "group": "Test"}, ("60%", False), []),
+        ({"group": "Shop"}, ("60%", True), []),
+        ({"config": "Half"}, ("50%", False), []),
+        ({"group": "Half"}, ("50%", False), []),
+    ],
+)
+def test_of_several_groups_the_one_with_the_configuration_says_what_follows_a_failure(variables, expected, choices):
+    """A group rolls back only its own deployments; a choice that is left open has a note. [contract]"""
+    imported = read_policy(GROUPS, variables=variables)
+    assert (imported.policy["max_parallel"], imported.orchestrator["on_failure"] == "rollback") == expected
+    assert [note.text for note in imported.notes if note.field in ("config", "group")] == choices
+    if variables.get("group") == "Test":
+        assert fidelities(imported)["Test.DeploymentConfigName"] == "exact"
+        assert fidelities(imported)["Test.ServiceRoleArn"] == "none"
+
+
+@pytest.mark.parametrize(
+    ("variables", "problem"),
+    [
+        ({"group": "Shp"}, "group: no such group (found 'Shp'); allowed: Shop, Test, Half; did you mean 'Shop'?"),
+        ({"group": "Shop", "config": "Careful"}, "config: no such config (found 'Careful'); allowed: Fast"),
+    ],
+)
+def test_a_group_that_is_not_there_or_uses_another_configuration_is_refused(variables, problem):
+    """The message names the groups of the template, or the configuration of the chosen one. [contract]"""
+    assert refusal(GROUPS, variables=variables) == [problem]
+
+
 FUNCTIONS = """\
 Globals:
   Function:
@@ -226,6 +285,35 @@ def test_a_function_of_sam_shifts_traffic_as_it_prefers():
     assert notes_of(own, "Own.DeploymentPreference.Alarms")[0].fidelity == "none"
     at_once = read_policy(FUNCTIONS, variables={"Shifts": "false"})
     assert (at_once.policy["max_parallel"], at_once.policy["surge"]) == (0, "100%")
+
+
+OWN_SHIFT = """\
+  Slow:
+    Type: AWS::CodeDeploy::DeploymentConfig
+    Properties:
+      DeploymentConfigName: ours
+      ComputePlatform: Lambda
+      TrafficRoutingConfig: {Type: TimeBasedCanary, TimeBasedCanary: {CanaryPercentage: 5, CanaryInterval: 60}}
+"""
+
+
+@pytest.mark.parametrize("reference", ["ours", "!Ref Slow"])
+def test_a_function_of_sam_may_use_a_configuration_of_the_template(reference):
+    """The function's shift is that of the configuration, and a failure rolls back as with any function. [contract]"""
+    template = FUNCTIONS.replace("Canary10Percent5Minutes", reference) + OWN_SHIFT
+    own = read_policy(template, variables={"function": "Own"})
+    assert own.policy["waves"] == [{"size": "5%", "bake_time": "60m"}, {"until": "100%"}]
+    assert own.orchestrator["on_failure"] == "rollback"
+    assert read_policy(template).policy["waves"] == [{"size": "10%", "bake_time": "1m"}]
+
+
+def test_groups_of_a_template_come_before_its_functions():
+    """A note says how to choose a function instead. [contract]"""
+    group = "  Hosts: {Type: AWS::CodeDeploy::DeploymentGroup}\n"
+    imported = read_policy(FUNCTIONS + group)
+    assert imported.policy["max_parallel"] == 1
+    assert "--var function=NAME reads one of Usual, Own" in notes_of(imported, "function")[0].text
+    assert "waves" in read_policy(FUNCTIONS + group, variables={"function": "Own"}).policy
 
 
 def test_a_function_of_sam_needs_a_predefined_shift():
