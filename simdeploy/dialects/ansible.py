@@ -28,6 +28,8 @@ _OLD_TEMPLATES = ("2.19", "2.20")
 # Strategies that run task by task on all hosts of a batch; the last one is a plugin's variant of the first.
 _LINEAR = ("linear", "debug", "mitogen_linear")
 _TASKS = ("pre_tasks", "tasks", "post_tasks", "handlers", "block", "rescue", "always")
+# Ansible's words for truth values, also as texts and numbers.
+_TRUE, _FALSE = ("y", "yes", "on", "1", "true", "t", "1.0"), ("n", "no", "off", "0", "false", "f", "0.0")
 _OF_A_TASK = {
     "any_errors_fatal": "of these tasks alone: here a host's whole update fails; set it for the play to stop at the first failure",
     "throttle": "of these tasks alone: here the play's throttle limits whole updates",
@@ -244,7 +246,8 @@ def _read_fatal(play: Group, reading: Reading) -> bool:
         if version is not None and version.startswith(_OLD_TEMPLATES):
             play.exact(key, f"ansible-core {version} treats any template as true: the first failed host stops the play")
             return True
-    fatal = play.flag(key)
+    word = str(play.value(key)).lower()
+    fatal = word in _TRUE if word in (*_TRUE, *_FALSE) else play.flag(key)
     if fatal is None:
         play.exact(key, "false")
         return False

@@ -26,6 +26,7 @@ _TEMPLATE, _DEPLOYMENT = "AWS::IoT::JobTemplate", "AWS::GreengrassV2::Deployment
 # AWS's documentation uses both spellings.
 _ROLLOUT = ("jobExecutionsRolloutConfig", "jobExecutionRolloutConfig")
 _SECTIONS = (*_ROLLOUT, "abortConfig", "jobExecutionsRetryConfig")
+_SELECTIONS = ("SNAPSHOT", "CONTINUOUS")  # words of `targetSelection`, by which a job with defaults alone is recognised
 _IN_GREENGRASS = "iotJobConfiguration"
 _WRAPPERS = ("job", _IN_GREENGRASS)  # in a response of the API, and in a Greengrass deployment
 _ASIDE = {
@@ -76,9 +77,13 @@ def _place(document: Document) -> Path | None:
     """Return the path of a job in a document."""
     for path in ((), *((wrapper,) for wrapper in _WRAPPERS)):
         place = document.data.get(path[0]) if path else document.data
-        if isinstance(place, dict) and any(isinstance(place.get(section), dict) for section in _SECTIONS):
+        if not isinstance(place, dict):
+            continue
+        has_section = any(isinstance(place.get(section), dict) for section in _SECTIONS)
+        if has_section or place.get("targetSelection") in _SELECTIONS or path == (_IN_GREENGRASS,):
             return path
-    return None
+    has_policies = isinstance(document.data.get("deploymentPolicies"), dict) and "targetArn" in document.data
+    return (_IN_GREENGRASS,) if has_policies else None
 
 
 def _find(reading: Reading) -> tuple[Group, Group | None]:
@@ -113,7 +118,7 @@ def _read_rate(rollout: Group) -> dict[str, Any]:
             growing.refuse(key, "required", allowed="a number")
     base, factor = or_else(base, 1), or_else(factor, 1.0)
     growing.exact("baseRatePerMinute", f"{plural(base, 'device')} a minute at first")
-    growing.exact("incrementFactor", f"{factor:g} times as many at each step")
+    growing.exact("incrementFactor", f"the rate is multiplied by {factor:g} at each step")
     every = _read_step(growing.group("rateIncreaseCriteria"))
     growing.note_rest()
     rollout.note_rest()
@@ -127,7 +132,7 @@ def _read_step(criteria: Group) -> int:
     if notified is not None:
         criteria.exact(notified_key, f"the rate grows after every {plural(notified, 'device')}")
     if succeeded is not None:
-        text = f"the rate grows after {succeeded:,} notified devices, without waiting for their success"
+        text = f"the rate grows after {plural(succeeded, 'notified device')}, without waiting for their success"
         if notified is None:
             criteria.approximate(succeeded_key, text)
         else:

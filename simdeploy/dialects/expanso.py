@@ -72,13 +72,13 @@ def _find(data: dict[str, Any]) -> tuple[Path, Dialect | None, bool] | None:
 
 
 def read(reading: Reading) -> PolicyImport:
-    """Read the policy of the first job or deployment."""
-    places = ((document, _find(document.data)) for document in reading.source.groups)
-    document, located = next((place for place in places if place[1] is not None), (None, None))
-    if document is None or located is None:
+    """Read the policy of the job or deployment that the variable `job` names, or of the first."""
+    places = [(document, place) for document in reading.source.groups if (place := _find(document.data)) is not None]
+    if not places:
         allowed = 'a job with "deployment" or "rollout", a deployment with a "spec", or a spec with a "strategy"'
         raise reading.nothing(allowed)
-    path, wrapper, _ = located
+    names = [_name(document, number) for number, (document, _) in enumerate(places, 1)]
+    document, (path, wrapper, _) = places[names.index(reading.choose("job", names))]
     spec = Group(reading, document, path)
     raw, is_example = _translate_example(spec)
     dialect = _dialect(document, raw, wrapper, is_example=is_example)
@@ -98,6 +98,13 @@ def read(reading: Reading) -> PolicyImport:
             policy = {**_note_spec(spec, built, dialect), **beside}
     nodes = _read_around(reading, document, path, wrapper)
     return reading.finish(policy, None, nodes=nodes)
+
+
+def _name(document: Document, number: int) -> str:
+    """Return the name of a document's job; its number if it has none."""
+    job = document.data.get("job", document.data)
+    name = job.get("name") if isinstance(job, dict) else None
+    return name if isinstance(name, str) else str(number)
 
 
 def _refuse(reading: Reading, document: Document, path: Path, problem: Problem) -> None:

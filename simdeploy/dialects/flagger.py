@@ -96,6 +96,9 @@ def _read_analysis(spec: Group, analysis: Group, nodes: int | None) -> tuple[lis
     iterations = _read_iterations(spec, analysis)
     n_checks = iterations or 1
     if iterations:
+        analysis.no_counterparts(
+            dict.fromkeys(("stepWeight", "stepWeights", "maxWeight"), "has no effect beside iterations")
+        )
         waves: list[dict[str, Any]] = [{"until": "100%"}]
         text = f"all nodes in one wave, judged {plural(iterations, 'time')}; they serve once started"
         analysis.approximate("iterations", text)

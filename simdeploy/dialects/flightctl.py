@@ -16,13 +16,15 @@ import re
 from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.dialects.manifests import choose_among, find_manifests, refuse_without
 from simdeploy.dialects.reading import Group, Reading, or_else
 from simdeploy.errors import plural
 from simdeploy.units import NS_PER_S, write_duration
 
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
-    from simdeploy.dialects.source import Document, Source
+    from simdeploy.dialects.manifests import Manifest
+    from simdeploy.dialects.source import Source
 
 _PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)%")
 _MOST_FAILED = 10.0
@@ -31,21 +33,22 @@ _DEADLINE_NS = 24 * 3600 * NS_PER_S
 
 def recognises(source: Source) -> bool:
     """Tell whether a text is a Fleet."""
-    return any(_is_fleet(document) for document in source.groups)
+    return bool(_find_fleets(source))
 
 
-def _is_fleet(document: Document) -> bool:
-    """Tell whether a document is a Fleet; other projects have objects of that kind, too."""
-    group, slash, _ = str(document.data.get("apiVersion")).partition("/")
-    return document.data.get("kind") == "Fleet" and (not slash or group == "flightctl.io")
+def _find_fleets(source: Source) -> list[Manifest]:
+    """Return the Fleets of a file; other projects have objects of that kind, too."""
+    fleets = [manifest for manifest in find_manifests(source) if manifest.kind == "Fleet"]
+    groups = [str(fleet.data.get("apiVersion")).rpartition("/")[0] for fleet in fleets]
+    return [fleet for fleet, group in zip(fleets, groups, strict=True) if group in ("", "flightctl.io")]
 
 
 def read(reading: Reading) -> PolicyImport:
-    """Read the rollout policy of the first Fleet."""
-    document = next((candidate for candidate in reading.source.groups if _is_fleet(candidate)), None)
-    if document is None:
-        raise reading.nothing("a document with kind: Fleet")
-    spec = Group(reading, document, ()).group("spec")
+    """Read the rollout policy of a Fleet: the only one, the one that the variable `object` names, or the first."""
+    fleet = choose_among(reading, _find_fleets(reading.source))
+    if fleet is None:
+        raise refuse_without(reading, "Fleet")
+    spec = Group(reading, fleet.document, fleet.path, name="").group("spec")
     policy = spec.group("rolloutPolicy")
     spec.note_misspelt()
     if not policy.data:

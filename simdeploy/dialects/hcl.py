@@ -22,7 +22,8 @@ _NAMES = {"$END": "the end of the file"}
 def parse_hcl(source: Source) -> Document:
     """Parse a text in HCL.
 
-    A block is a mapping below its type and labels; blocks of one type without labels are a list if there are several.
+    A block is a mapping below its type and labels; blocks of one type without labels are a list if there are several, as are
+    generated (``dynamic``) blocks of one type.
 
     Raises
     ------
@@ -80,9 +81,9 @@ class _Builder:
                 if not isinstance(place, dict):
                     self._refuse("given twice", at, part)
             at = (*at, head[-1])
-            if part.data == "block" and len(head) == 1 and n_alike[head] > 1:
+            if part.data == "block" and (len(head) == 1 or head[0] == "dynamic") and n_alike[head] > 1:
                 self._lines.setdefault(at, part.meta.line)
-                blocks = place.setdefault(head[0], [])
+                blocks = place.setdefault(head[-1], [])
                 if not isinstance(blocks, list):
                     self._refuse("given twice", at, part)
                 at = (*at, len(blocks))

@@ -97,7 +97,11 @@ def choose_manifest(reading: Reading, kinds: tuple[str, ...]) -> Manifest | None
 
     None if there is none.
     """
-    manifests = [manifest for manifest in find_manifests(reading.source) if manifest.kind in kinds]
+    return choose_among(reading, [each for each in find_manifests(reading.source) if each.kind in kinds])
+
+
+def choose_among(reading: Reading, manifests: list[Manifest]) -> Manifest | None:
+    """Return one of these objects: the only one, the one that the variable `object` names, or the first; None of none."""
     if not manifests:
         return None
     names = [f"{manifest.kind}/{manifest.name}" for manifest in manifests]

@@ -32,6 +32,7 @@ _RESCHEDULE_DELAY = 30 * NS_PER_S
 _SHORTEST = NS_PER_S // 1000  # window
 _POLLING = NS_PER_S // 2  # Nomad looks at an allocation's health this often
 _AT_ONCE = ({"strategy": "immediate"}, {"on_failure": "continue", "unreachable_nodes": "skip"})
+_BLOCKS = ("update", "reschedule", "scaling")
 # Other blocks of a group, and the keys of a scenario that simulate them.
 _BESIDE = {
     "restart": "restarts on the same node are the fleet's start_attempts",
@@ -57,11 +58,25 @@ def read(reading: Reading) -> PolicyImport:
     job.exact("type", kind or "service")
     job.no_counterparts({"multiregion": "regions are not simulated; this is the rollout of one of them"})
     nodes = reading.nodes(None) if kind == "system" else _read_count(reading, file, group)
+    for owner in (job, group):
+        _note_generated(owner)
     group.no_counterparts(_BESIDE)
     policy, orchestrator = _Update(reading, file, job, group, is_system=kind == "system").read(nodes)
     for stated in (job, group):
         stated.note_misspelt()
     return reading.finish(policy, orchestrator, nodes=nodes)
+
+
+def _note_generated(owner: Group) -> None:
+    """Note blocks that say how to update but are generated from expressions."""
+    generated = owner.data.get("dynamic")
+    if not isinstance(generated, dict):
+        return
+    for block in _BLOCKS:
+        if block in generated:
+            line = owner.document.line((*owner.path, "dynamic", block))
+            text = "a generated block; treated as not given"
+            owner.reading.note(owner.name_of(f"dynamic.{block}"), "not evaluated", text, line)
 
 
 def _read_count(reading: Reading, file: JobFile, group: Group) -> int | None:
@@ -273,8 +288,9 @@ class _Update:
             where["delay"].exact("delay", f"{write_duration(delay)} before each further try")
         if function == "constant":
             where["delay_function"].exact("delay_function", "the same delay every time")
-        elif function:
-            where["delay_function"].approximate("delay_function", f"{function}: here the delay stays the same")
+        elif function or retries:
+            text = f"{function or 'exponential'}: here the delay stays the same"
+            where["delay_function"].approximate("delay_function", text)
         if "unlimited" in where["unlimited"]:
             where["unlimited"].exact("unlimited", often)
         self._note_rest_of_reschedule("tries are counted over the whole rollout, and their delay doesn't grow")

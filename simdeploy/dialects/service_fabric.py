@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
 from simdeploy.dialects.source import Source, Tagged
 from simdeploy.dialects.windows import choose_window
-from simdeploy.errors import Path, Problem, plural, shorten
+from simdeploy.errors import Path, Problem, format_path, plural, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
 
 if TYPE_CHECKING:
@@ -44,27 +44,43 @@ _SHORTEST_NS = NS_PER_S // 2
 
 def recognises(source: Source) -> bool:
     """Tell whether a text has upgrade parameters."""
-    return any(_search(document.data) is not None for document in source.groups)
+    return any(_search(document.data) for document in source.groups)
 
 
 def read(reading: Reading) -> PolicyImport:
-    """Read the first upgrade parameters of the file."""
+    """Read the upgrade parameters of the application that the variable `application` names, or the first ones of the file."""
     for document in reading.source.groups:
-        path = _search(document.data)
-        if path is not None:
+        paths = _search(document.data)
+        if paths:
+            names = [_name(document.data, path) for path in paths]
+            path = paths[names.index(reading.choose("application", names))]
             return _read_upgrade(reading, _Parameters(Group(reading, document, path, evaluate=_evaluate)))
     raise reading.nothing("upgrade parameters such as HealthCheckStableDurationSec, or a MonitoringPolicy")
 
 
-def _search(data: Any) -> Path | None:
-    """Return the path of the outermost mapping with upgrade parameters, also in a template or a response."""
+def _search(data: Any) -> list[Path]:
+    """Return the paths of the outermost mappings with upgrade parameters, also in a template or a response."""
     level: list[tuple[Path, Any]] = [((), data)]
     for _ in range(_DEEPEST):
-        for path, value in level:
-            if isinstance(value, dict) and any(_plain(key) in (*_MONITORING, *_TIMES) for key in value):
-                return path
+        paths = [
+            path
+            for path, value in level
+            if isinstance(value, dict) and any(_plain(key) in (*_MONITORING, *_TIMES) for key in value)
+        ]
+        if paths:
+            return paths
         level = [((*path, key), inner) for path, value in level for key, inner in _parts(value)]
-    return None
+    return []
+
+
+def _name(data: Any, path: Path) -> str:
+    """Return the name of the innermost object with a name around a place; its path if there is none."""
+    name = format_path(path)
+    for part in path:
+        data = data[part]
+        if isinstance(data, dict) and isinstance(data.get("name"), str):
+            name = data["name"]
+    return name
 
 
 def _parts(data: Any) -> Iterator[tuple[str | int, Any]]:

@@ -116,6 +116,16 @@ def test_any_errors_fatal() -> None:
     assert imported.orchestrator["unreachable_nodes"] == "skip"
 
 
+@pytest.mark.parametrize(
+    ("word", "stops"), [('"yes"', True), ("1", True), ("'T'", True), ('"off"', False), ("0", False)]
+)
+def test_any_errors_fatal_in_all_words_of_ansible(word: str, stops: bool) -> None:
+    """Ansible also takes texts and numbers for true or false. [contract]"""
+    imported = read_policy(playbook(f"any_errors_fatal: {word}"))
+    assert (imported.policy.get("max_failed_nodes") == 0) is stops
+    assert "not a boolean" in refusal(playbook("any_errors_fatal: maybe"))[0]
+
+
 @pytest.mark.parametrize(("version", "stops"), [(None, False), ("2.21.5", False), ("2.20", True), ("2.19.14", True)])
 def test_a_template_for_any_errors_fatal_depends_on_the_version(version: str | None, stops: bool) -> None:
     """Up to ansible-core 2.20 any template was true, whatever it says. [contract]"""

@@ -229,6 +229,22 @@ def test_a_device_goes_back_if_a_greengrass_deployment_fails(failure, back, engi
     assert nodes["rollback_started_at_s"].drop(index=1).min() >= 3600
 
 
+@pytest.mark.parametrize(
+    "job",
+    [
+        {"targets": ["group"], "targetSelection": "SNAPSHOT", "document": "{}"},
+        {"job": {"jobId": "7", "targetSelection": "CONTINUOUS", "timeoutConfig": {}}},
+        {"targetArn": "group", "iotJobConfiguration": {}},
+        {"targetArn": "group", "deploymentPolicies": {"failureHandlingPolicy": "ROLLBACK"}},
+    ],
+)
+def test_a_job_with_defaults_alone_is_recognised(job):
+    """The answer to describe-job or get-deployment may have none of the sections on rollouts. [contract]"""
+    imported = read_policy(json.dumps(job))
+    assert (imported.kind, imported.orchestrator["rate"]) == ("aws-iot", {"per_minute": 1000})
+    assert imported.orchestrator.get("node_local_rollback", False) is ("targetArn" in job)
+
+
 DEPLOYMENTS = """\
 Parameters:
   Most: {Type: Number, Default: 40}

@@ -201,3 +201,11 @@ def test_a_deadline_equal_to_the_healthy_time_is_possible() -> None:
     assert read_policy(text).policy["health_check"] == {"min_healthy_time": "31s", "deadline": "31s"}
     at_once = {"strategy": "immediate", "health_check": {"deadline": "1s"}}
     assert read_policy(json.dumps({"deployment": at_once})).policy["strategy"] == "immediate"
+
+
+def test_one_of_several_jobs_is_chosen() -> None:
+    """The documents of a file are jobs by name, or by number; the first is read unless another is chosen. [contract]"""
+    text = yaml.safe_dump_all([{"name": "a", "deployment": SPEC}, {"deployment": {**SPEC, "max_parallel": 7}}])
+    first, second = read_policy(text), read_policy(text, variables={"job": "2"})
+    assert (first.policy["max_parallel"], second.policy["max_parallel"]) == (20, 7)
+    assert notes(first)["job"][1] == "a, the first in the file; --var job=NAME chooses one of a, 2"

@@ -97,6 +97,13 @@ def test_weights_follow_the_controller(old, new, expected):
     assert weights(changed(old, new)) == expected
 
 
+def test_weights_beside_iterations_have_no_effect():
+    """With iterations the traffic doesn't grow, and notes on weights say so. [contract]"""
+    noted = notes(read_policy(changed("stepWeight: 20", "iterations: 3\n    stepWeight: 20\n    stepWeights: [1, 5]")))
+    weights = [noted[f"spec.analysis.{key}"] for key in ("stepWeight", "stepWeights", "maxWeight")]
+    assert {note[:2] for note in weights} == {("none", "has no effect beside iterations")}
+
+
 def test_weights_that_add_no_node_last_longer():
     """Of 10 nodes 1, 5 and 14 % are one, so the second and third step are further checks of the first wave. [contract]"""
     text = changed("stepWeight: 20", "stepWeights: [1, 5, 14, 30]")

@@ -1,7 +1,7 @@
 """Flight Control's fleets become general policies."""
 
 import pytest
-from foreign import batches, fidelities, messages, recognised_as, refusal, roll_out, without_note
+from foreign import batches, fidelities, messages, notes, recognised_as, refusal, roll_out, without_note
 from refusals import refused
 
 from simdeploy.dialects import read_policy
@@ -135,6 +135,21 @@ def test_fleets_of_other_projects_are_not_recognised():
     text = "apiVersion: {version}\nkind: Fleet\nspec: {{}}\n"
     versions = ["v1alpha1", "flightctl.io/v1beta1", "agones.dev/v1"]
     assert [recognised_as(text.format(version=one)) for one in versions] == [["flightctl"], ["flightctl"], []]
+
+
+def test_one_of_several_fleets_is_chosen():
+    """Fleets of several documents or of a list have names; the first is read unless another is chosen. [contract]"""
+    first, second = FLEET, FLEET.replace("name: shops", "name: depots").replace("limit: 2\n", "limit: 7\n")
+    entries = "".join("- " + text.rstrip().replace("\n", "\n  ") + "\n" for text in (first, second))
+    for text in (f"{first}---\n{second}", f"apiVersion: v1alpha1\nkind: FleetList\nitems:\n{entries}"):
+        imported = read_policy(text)
+        assert (imported.kind, imported.policy["waves"][0]) == ("flightctl", 2)
+        choice = "Fleet/shops, the first in the file; --var object=NAME chooses one of Fleet/shops, Fleet/depots"
+        assert notes(imported)["object"][1] == choice
+        assert without_note(imported, first, "spec.rolloutPolicy") == []
+        chosen = read_policy(text, variables={"object": "Fleet/depots"})
+        assert chosen.policy["waves"][0] == 7
+        assert "object" not in notes(chosen)
 
 
 def test_without_a_rollout_policy_all_devices_are_updated_at_once():

@@ -219,6 +219,25 @@ def test_rescheduling_is_retrying(block: str, retries: int | None, delay: str | 
     assert all(line.split()[0] in named for line in block.splitlines()[1:-1])
 
 
+def test_the_delay_of_reschedules_grows_by_default() -> None:
+    """The default delay_function is exponential, which has a note as if it were given. [contract]"""
+    field = "group.front.reschedule.delay_function"
+    text = "not given: exponential: here the delay stays the same"
+    assert notes(read_policy(job()))[field] == ("approximate", text, None)
+
+
+def test_generated_blocks_are_not_read() -> None:
+    """An update that a dynamic block generates is not evaluated; other such blocks, also several, don't matter. [contract]"""
+
+    def generated(*types: str) -> str:
+        blocks = "".join(f'    dynamic "{kind}" {{\n for_each = [1]\n content {{}}\n }}\n' for kind in types)
+        return job().replace("    task", f"{blocks}    task")
+
+    (note,) = read_policy(generated("constraint", "update", "constraint"), kind="nomad").unknown
+    assert (note.field, note.line) == ("group.front.dynamic.update", 17)
+    assert not read_policy(generated("constraint", "constraint")).unknown
+
+
 def test_attempts_beside_unlimited_are_refused() -> None:
     """Rescheduling is unlimited by default, and Nomad refuses attempts beside that. [contract]"""
     text = job().replace("    task", "    reschedule {\n      attempts = 3\n    }\n    task")

@@ -251,3 +251,18 @@ def test_domains_are_waves_that_are_judged_at_their_end(engine):
     assert batches(failed) == [4, 4]
     assert failed.responses["stopped_at_s"] == 240
     assert failed.nodes["rollback_started_at_s"].value_counts().to_dict() == {240: 4, 250: 4}
+
+
+def test_one_of_several_applications_is_chosen():
+    """Applications of a template have names; the first is read unless another is chosen. [contract]"""
+    template = json.loads(ARM)
+    second = json.loads(json.dumps(template["resources"][1]))
+    second["properties"]["upgradePolicy"]["rollingUpgradeMonitoringPolicy"]["healthCheckStableDuration"] = "00:00:05"
+    template["resources"] += [{**second, "name": "shop"}]
+    given = {"retry": "00:10:00"}
+    first = read_policy(json.dumps(template), variables=given)
+    assert first.policy == read_policy(ARM, variables=given).policy
+    (note,) = (note for note in first.notes if note.field == "application")
+    assert note.text.endswith("--var application=NAME chooses one of resources[1].properties.upgradePolicy, shop")
+    shop = read_policy(json.dumps(template), variables={**given, "application": "shop"})
+    assert shop.policy["health_check"]["min_healthy_time"] == "20s"
