@@ -10,12 +10,13 @@ from simdeploy.dialects.reading import Group, Reading
 from simdeploy.dialects.source import Document, Tagged
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from simdeploy.errors import Path
 
 _PLACE = re.compile(r"\$\{(!?)([^}]*)\}")
 _NO_VALUE = "AWS::NoValue"
+_MOST_LETTERS = 100_000
 
 
 def open_part(reading: Reading, document: Document, path: Path) -> Group:
@@ -75,8 +76,14 @@ class _Evaluator:
         if function == "If" and isinstance(argument, list) and len(argument) == 3:
             truth = self._condition(argument[0])
             return Tagged("!If", argument[0]) if truth is None else self.value(argument[1 if truth else 2])
-        if function == "Sub" and isinstance(argument, str):
-            return self._substitute(argument, unknown)
+        if function == "Sub":
+            text, names = argument if isinstance(argument, list) and len(argument) == 2 else (argument, {})
+            if isinstance(text, str) and isinstance(names, dict):
+                return self._substitute(text, {name: self.value(inner) for name, inner in names.items()}, unknown)
+        if function == "Join" and isinstance(argument, list) and len(argument) == 2:
+            separator, parts = map(self.value, argument)
+            if isinstance(parts, list):
+                return _join([separator, *parts], lambda words: words[0].join(words[1:]), unknown)
         if function == "FindInMap" and isinstance(argument, list) and len(argument) == 3:
             mapped: Any = self._mappings
             for key in map(self.value, argument):
@@ -91,17 +98,15 @@ class _Evaluator:
             self._missing.append(name)
         return next((value for value in (given, default) if value is not None), unknown)
 
-    def _substitute(self, text: str, unknown: Tagged) -> Any:
-        known = True
-
-        def put(place: re.Match[str]) -> str:
-            nonlocal known
-            value = place[2] if place[1] else self._parameter(place[2], unknown)
-            known &= not isinstance(value, Tagged)
-            return str(value)
-
-        replaced = _PLACE.sub(put, text)
-        return replaced if known else unknown
+    def _substitute(self, text: str, names: Mapping[str, Any], unknown: Tagged) -> Any:
+        # Text, mark and name of one place after the other.
+        words = _PLACE.split(text)
+        for place in range(1, len(words), 3):
+            is_literal, name = words[place : place + 2]
+            value = names[name] if name in names else self._parameter(name, unknown)
+            value = f"${{{name}}}" if is_literal else value
+            words[place : place + 2] = ["", value]
+        return _join(words, "".join, unknown)
 
     def _condition(self, name: Any) -> bool | None:
         """Return whether a condition holds; None if that depends on something unknown."""
@@ -139,6 +144,19 @@ def _call(value: Any) -> tuple[str, Any] | None:
         if name in ("Ref", "Condition") or name.startswith("Fn::"):
             return name.removeprefix("Fn::"), argument
     return None
+
+
+def _join(words: list[Any], join: Callable[[list[str]], str], unknown: Tagged) -> Any:
+    """Return a text of several values; `unknown` if one of them is no text or number, or if it gets long.
+
+    Texts within texts could grow exponentially.
+    """
+    if not all(isinstance(word, str | int | float) for word in words):
+        return unknown
+    texts = [_text(word) for word in words]
+    if len(texts) * max(map(len, texts)) > _MOST_LETTERS:
+        return unknown
+    return join(texts)
 
 
 def _text(value: Any) -> str:

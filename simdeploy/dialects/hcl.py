@@ -5,6 +5,7 @@ The package python-hcl2 parses; nothing is executed. Attributes that are not con
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from typing import Any, NoReturn
 
@@ -16,6 +17,8 @@ from simdeploy.errors import InputError, Path, Problem, shorten
 # The parser takes about a second for every 150 kB.
 MAX_LETTERS = 500_000
 
+# The parser knows the end of a heredoc only without blanks after it.
+_BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
 _NAMES = {"$END": "the end of the file"}
 
 
@@ -38,8 +41,9 @@ def parse_hcl(source: Source) -> Document:
         raise InputError(Problem("HCL is read with the package python-hcl2", file=source.file, hint=how)) from None
     if len(source.text) > MAX_LETTERS:
         raise InputError(Problem(f"HCL of more than {MAX_LETTERS:,} characters", file=source.file))
+    text = _BLANKS.sub("", source.text.removeprefix("\ufeff"))
     try:
-        tree = parses_to_tree(source.text.removeprefix("\ufeff"))
+        tree = parses_to_tree(text)
     except UnexpectedInput as error:
         token = getattr(error, "token", getattr(error, "char", ""))
         kind = str(getattr(token, "type", ""))
@@ -55,14 +59,14 @@ def parse_hcl(source: Source) -> Document:
         words = str(error).partition("\n")[0]
         raise InputError(Problem(f"not valid HCL: {shorten(words)}", file=source.file)) from None
     lines: dict[Path, int] = {(): 1}
-    data = _Builder(source, lines).body(tree.children[0], ())
+    data = _Builder(source, text, lines).body(tree.children[0], ())
     return Document(data, source, lines)
 
 
 class _Builder:
-    def __init__(self, source: Source, lines: dict[Path, int]) -> None:
+    def __init__(self, source: Source, text: str, lines: dict[Path, int]) -> None:
         self._source = source
-        self._text = source.text.removeprefix("\ufeff")
+        self._text = text
         self._lines = lines
 
     def body(self, tree: Any, path: Path) -> dict[str, Any]:

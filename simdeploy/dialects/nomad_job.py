@@ -60,6 +60,11 @@ class JobFile:
             groups = self._at(path)
             names = list(groups) if isinstance(groups, dict) else []
             named = {name: self._group((*path, name), f"group.{name}") for name in names}
+        elif isinstance(job.value("task"), dict):  # a task without a group is a group of its own
+            place = (*job.path, "group")  # there is none
+            named = {
+                name: Group(self._reading, self.document, place, name=f"group.{name}") for name in job.data["task"]
+            }
         if not named:
             job.refuse("group", "no group", allowed='a group, as in: group "app" { ... }')
             raise self._reading.refusal()

@@ -323,6 +323,33 @@ def test_a_function_of_sam_needs_a_predefined_shift():
 
 
 @pytest.mark.parametrize(
+    "name",
+    [
+        {"Fn::Sub": ["CodeDeployDefault.Lambda${Shift}", {"Shift": {"Ref": "Usual"}}]},
+        {"Fn::Sub": "CodeDeployDefault.Lambda${Usual}"},
+        {"Fn::Join": [".", ["CodeDeployDefault", {"Fn::Join": ["", ["Lambda", {"Ref": "Usual"}]]}]]},
+    ],
+)
+def test_names_that_are_put_together_are_read(name):
+    """SAM writes the predefined name in parts, in the template that it makes of a function's preference. [contract]"""
+    group = {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": {"DeploymentConfigName": name}}
+    parameters = {"Usual": {"Type": "String", "Default": "Linear10PercentEvery2Minutes"}}
+    template = {"Parameters": parameters, "Resources": {"Alias": group}}
+    assert read_policy(json.dumps(template)).policy["waves"] == [{"size": "10%", "bake_time": "2m"}]
+
+
+def test_texts_within_texts_stay_short():
+    """A text that doubles at each of twenty levels is not put together. [contract]"""
+    name = "x"
+    for _ in range(20):
+        name = {"Fn::Sub": ["${a}${a}", {"a": name}]}
+    group = {"Type": "AWS::CodeDeploy::DeploymentGroup", "Properties": {"DeploymentConfigName": name}}
+    (note,) = read_policy(json.dumps({"Resources": {"Group": group}})).unknown
+    assert note.field == "Group.DeploymentConfigName"
+    assert len(note.text) < 1000
+
+
+@pytest.mark.parametrize(
     ("section", "back"),
     [
         ({"enabled": True, "events": ["DEPLOYMENT_FAILURE"]}, True),

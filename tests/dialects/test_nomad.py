@@ -238,6 +238,19 @@ def test_generated_blocks_are_not_read() -> None:
     assert not read_policy(generated("constraint", "constraint")).unknown
 
 
+def test_a_task_outside_of_a_group_is_a_group() -> None:
+    """Nomad makes a group of one allocation of each such task, with the job's update. [contract]"""
+    text = 'job "shop" {\n update {\n max_parallel = 3\n }\n task "web" {}\n task "log" {}\n}\n'
+    imported = read_policy(text, variables={"group": "log"})
+    assert (imported.nodes, imported.policy["max_parallel"]) == (1, 3)
+    assert notes(imported)["group.log.count"][1] == "not given: 1 allocation: as many nodes"
+
+
+def test_blanks_after_a_heredoc_are_ignored() -> None:
+    """Nomad ends a heredoc at its word, whether or not blanks follow. [contract]"""
+    assert policy() == read_policy(job().replace("EOT\n      }", "EOT \t\n      }")).policy
+
+
 def test_attempts_beside_unlimited_are_refused() -> None:
     """Rescheduling is unlimited by default, and Nomad refuses attempts beside that. [contract]"""
     text = job().replace("    task", "    reschedule {\n      attempts = 3\n    }\n    task")
