@@ -209,7 +209,7 @@ def read_budget(group: Group, nodes: int) -> Budget:
     """Return `maxSurge` and `maxUnavailable` of a Deployment or a canary in nodes; the default of both is 25 %."""
     surge = read_amount(group, "maxSurge") or Amount(25, True)
     unavailable = read_amount(group, "maxUnavailable", most_percent=100) or Amount(25, True)
-    n_surge, n_unavailable = surge.of(nodes, up=True), unavailable.of(nodes, up=False)
+    n_surge, n_unavailable = min(surge.of(nodes, up=True), nodes), min(unavailable.of(nodes, up=False), nodes)
     if surge.number == 0 and unavailable.number == 0:
         key = "maxUnavailable" if "maxUnavailable" in group else "maxSurge"
         message = "maxSurge and maxUnavailable are both 0: nothing could be updated"
@@ -223,7 +223,7 @@ def read_budget(group: Group, nodes: int) -> Budget:
         return Budget(0, 1)
     text = f"{n_unavailable:,} of {plural(nodes, 'node')} at once may be replaced in place, rounded down"
     group.exact("maxUnavailable", text, default="25%; ")
-    return Budget(n_surge, n_unavailable)
+    return Budget(n_surge, min(n_unavailable, nodes - n_surge))
 
 
 # -- pods ----------------------------------------------------------------------------------------------

@@ -26,6 +26,10 @@ _OF_NO_ROLLBACK = {
     **dict.fromkeys(("failure_action", "monitor", "max_failure_ratio"), "a rollback is not watched"),
     "order": "a node that rolls back is out of service meanwhile",
 }
+_ASIDE = {
+    "healthcheck": "a task runs once its check passes; the scenario says how long an update takes",
+    "stop_grace_period": "the scenario says how long an update takes",
+}
 _MONITOR_NS = 5 * NS_PER_S
 _DEADLINE_NS = 24 * 3600 * NS_PER_S
 
@@ -44,7 +48,9 @@ def read(reading: Reading) -> PolicyImport:
     deploying = [name for name, each in services.items() if isinstance(each.get("deploy"), dict)]
     updating = [name for name in deploying if services[name]["deploy"].get("update_config")]
     name = reading.choose("service", list(services), updating or deploying)
-    deploy = Group(reading, document, ("services", name), evaluate=_evaluate).group("deploy")
+    service = Group(reading, document, ("services", name), evaluate=_evaluate)
+    service.no_counterparts(_ASIDE)
+    deploy = service.group("deploy")
     replicas = _read_replicas(deploy)
     policy, on_failure = _read_update(deploy.group("update_config"))
     policy |= _read_rollback(deploy.group("rollback_config"), used=on_failure == "rollback")

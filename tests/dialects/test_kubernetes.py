@@ -58,6 +58,18 @@ def deployment(surge, unavailable, replicas=10):
     return replace_all(DEPLOYMENT, {before: f"{before.partition(':')[0]}: {now}" for before, now in names.items()})
 
 
+@pytest.mark.parametrize(
+    ("surge", "unavailable", "expected"),
+    [("200%", 0, (10, 10)), ("100%", "50%", (10, 10)), (3, "100%", (10, 3)), (0, 40, (10, None))],
+)
+def test_no_more_nodes_are_in_flight_than_there_are(surge, unavailable, expected):
+    """Budgets beyond the number of replicas are legal, and mean all of them. [contract]"""
+    imported = read_policy(deployment(surge, unavailable))
+    assert (imported.policy["max_parallel"], imported.policy.get("surge")) == expected
+    (note,) = notes_of(imported, "spec.strategy.rollingUpdate.maxSurge")
+    assert note.text.startswith(f"{expected[1] or 0} of 10 nodes")
+
+
 def test_a_deployment_is_a_sliding_window():
     """Surge and unavailable pods together are in flight, a failed node keeps its slot, and nothing is rolled back. [contract]"""
     imported = read_policy(DEPLOYMENT)
@@ -89,7 +101,7 @@ def test_a_deployment_is_a_sliding_window():
         ("25%", "25%", 3, 1, 1),
         ("25%", "25%", 4, 2, 1),
         ("0%", "5%", 10, 1, None),  # half a node, and no surge: 1
-        ("150%", 0, 4, 6, 6),
+        ("150%", 0, 4, 4, 4),
         ("1%", "99%", 100, 100, 1),
     ],
 )

@@ -81,6 +81,16 @@ def test_every_field_has_a_note_with_its_line():
     assert fidelities(imported)["services.web.deploy.rollback_config.monitor"] == "none"
 
 
+def test_what_makes_an_update_long_is_noted():
+    """A task that has a check runs only once that passes; the scenario states how long this takes. [contract]"""
+    text = STACK.replace(
+        "    deploy:", "    healthcheck: {interval: 10s, start_period: 1m}\n    stop_grace_period: 1m\n    deploy:"
+    )
+    found = fidelities(read_policy(text))
+    assert found["services.web.healthcheck"] == found["services.web.stop_grace_period"] == "none"
+    assert read_policy(text).policy == read_policy(STACK).policy
+
+
 def test_defaults_are_those_of_swarm_and_are_noted():
     """Without update_config: one at a time, stop first, pause at the first failure within 5 s. [contract]"""
     imported = read_policy("services:\n  {web: {image: web}}")
