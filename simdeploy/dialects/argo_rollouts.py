@@ -76,6 +76,7 @@ _ASIDE = {
     "rollbackWindow": "about rollbacks to an earlier version, which skip steps",
     "analysis": "limits how many past analyses are kept",
     "restartAt": "about restarts, not updates",
+    "template": manifests.OF_PODS,
 }
 
 

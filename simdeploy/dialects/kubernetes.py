@@ -78,7 +78,7 @@ _ASIDE = {
     "paused": "the rollout is simulated as if it were resumed",
     "podManagementPolicy": "about the creation of pods, not their update",
     "revisionHistoryLimit": "about manual rollbacks with kubectl",
-    "template": "what the pods run; the scenario says how long an update takes",
+    "template": manifests.OF_PODS,
 }
 
 _Part = tuple[dict[str, Any], dict[str, Any]]

@@ -28,6 +28,7 @@ RESTARTS: dict[str, Any] = {"retries": 1000, "retry_delay": "10s"}
 NO_DEADLINE = 2**31 - 1
 _MOST_S = 100_000
 _SHORTEST_NS = NS_PER_S // 2
+OF_PODS = "what the pods run; the scenario says how long an update takes"
 UNKNOWN = f"{imported.UNKNOWN}; it has no effect"
 
 _PERCENT = re.compile(r"(\d{1,9})%")

@@ -337,6 +337,12 @@ def test_pods_of_a_judged_step_follow_each_other_without_waiting_for_the_analysi
     assert note.fidelity == ("approximate" if ready_s % 120 else "exact")
 
 
+def test_what_the_pods_run_is_noted():
+    """Beside the probes of its containers, a pod template has a note as that of a Deployment. [contract]"""
+    for field in ("spec.template", "spec.template.spec.containers"):
+        assert len(notes_of(read_policy(CANARY), field)) == 1
+
+
 @pytest.mark.parametrize("ready_s", [0, 15])
 def test_pods_of_a_judged_step_wait_for_readiness_probes(engine, ready_s):
     """With an analysis, too, a pod starts once the probes of the one before have succeeded for minReadySeconds. [oracle]"""
