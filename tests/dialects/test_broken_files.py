@@ -36,8 +36,14 @@ CASES = int(os.environ.get("FUZZ_CASES", "170"))
 FILES = {
     "ansible": [test_ansible.PLAY],
     "argo-rollouts": [test_argo_rollouts.INLINE, test_argo_rollouts.BACKGROUND, test_argo_rollouts.BLUE_GREEN],
-    "aws-iot": [test_aws_iot.JOB, test_aws_iot.TEMPLATE],
-    "codedeploy": [test_codedeploy.CONFIG, test_codedeploy.TEMPLATE, test_codedeploy.predefined("HalfAtATime")],
+    "aws-iot": [test_aws_iot.JOB, test_aws_iot.TEMPLATE, test_aws_iot.DEPLOYMENTS],
+    "codedeploy": [
+        test_codedeploy.CONFIG,
+        test_codedeploy.TEMPLATE,
+        test_codedeploy.GROUPS,
+        test_codedeploy.FUNCTIONS + test_codedeploy.OWN_SHIFT,
+        test_codedeploy.predefined("HalfAtATime"),
+    ],
     "ecs": [test_ecs.SERVICE, test_ecs.TEMPLATE],
     "expanso": [test_expanso.EXAMPLE, *(json.dumps(form[0]) for form in test_expanso.FORMS)],
     "flagger": [test_flagger.CANARY + test_flagger.DEPLOYMENT],
