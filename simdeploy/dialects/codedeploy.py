@@ -54,15 +54,18 @@ def recognises(source: Source) -> bool:
 def read(reading: Reading) -> PolicyImport:
     """Read a configuration: in a template the one that the variable `config` names, or the first.
 
-    The variable `group` chooses among the groups that use it. In a template with functions but without groups, or if the
-    variable `function` is given, read the preference of the function that it names, or of the first.
+    The variable `group` chooses among the groups that use it. In a template of functions without groups, read the preference
+    of the function that the variable `function` names, or of the first, unless `config` is given.
     """
     for document in reading.source.groups:
         functions = _find_functions(document)
-        wanted = reading.variable("function") if functions else None
-        if functions and (wanted is not None or not resource_names(document, _GROUP)):
+        if not functions:
+            continue
+        has_groups = bool(resource_names(document, _GROUP))
+        is_first = not has_groups and reading.variable("config") is None
+        if reading.variable("function") is not None or is_first:
             return _read_function(reading, document, functions)
-        if functions:
+        if has_groups:
             text = f"the template's groups are read; --var function=NAME reads one of {listed(functions)} instead"
             reading.note("function", "none", text)
     config, group = _find(reading)

@@ -38,7 +38,11 @@ _BESIDE = {
     "restart": "restarts on the same node are the fleet's start_attempts",
     "migrate": "says how nodes are drained, not updated",
     "disconnect": "nodes that disconnect are the fleet's connection",
-    "max_client_disconnect": "nodes that disconnect are the fleet's connection",
+    **dict.fromkeys(
+        ("max_client_disconnect", "stop_after_client_disconnect", "prevent_reschedule_on_lost"),
+        "nodes that disconnect are the fleet's connection",
+    ),
+    "shutdown_delay": "the scenario says how long an update takes",
 }
 
 

@@ -305,6 +305,8 @@ def test_a_function_of_sam_may_use_a_configuration_of_the_template(reference):
     assert own.policy["waves"] == [{"size": "5%", "bake_time": "60m"}, {"until": "100%"}]
     assert own.orchestrator["on_failure"] == "rollback"
     assert read_policy(template).policy["waves"] == [{"size": "10%", "bake_time": "1m"}]
+    alone = read_policy(template, variables={"config": "Slow"})
+    assert (alone.policy["waves"], alone.orchestrator["on_failure"]) == (own.policy["waves"], "stop")
 
 
 def test_groups_of_a_template_come_before_its_functions():

@@ -251,6 +251,17 @@ def test_blanks_after_a_heredoc_are_ignored() -> None:
     assert policy() == read_policy(job().replace("EOT\n      }", "EOT \t\n      }")).policy
 
 
+@pytest.mark.parametrize(
+    "field",
+    ["restart {}", 'max_client_disconnect = "1h"', "prevent_reschedule_on_lost = true", 'shutdown_delay = "10s"'],
+)
+def test_what_a_group_says_about_nodes_is_noted(field: str) -> None:
+    """Fields about restarts, lost nodes and the end of tasks say what simulates them. [contract]"""
+    imported = read_policy(job().replace("    task", f"    {field}\n    task"))
+    assert notes(imported)[f"group.front.{field.split(maxsplit=1)[0]}"][0] == "none"
+    assert imported.policy == policy()
+
+
 def test_attempts_beside_unlimited_are_refused() -> None:
     """Rescheduling is unlimited by default, and Nomad refuses attempts beside that. [contract]"""
     text = job().replace("    task", "    reschedule {\n      attempts = 3\n    }\n    task")
