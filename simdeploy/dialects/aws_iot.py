@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
+from simdeploy.dialects.cloudformation import created, open_part, resource_names, resource_properties
 from simdeploy.dialects.reading import Group, Reading, or_else
 from simdeploy.errors import Path, listed, plural
 from simdeploy.units import NS_PER_S, write_duration
@@ -89,7 +89,7 @@ def _place(document: Document) -> Path | None:
 def _find(reading: Reading) -> tuple[Group, Group | None]:
     """Return a job, and the Greengrass deployment around it if there is one."""
     for document in reading.source.groups:
-        if names := resource_names(document, _TEMPLATE, _DEPLOYMENT):
+        if names := created(reading, document, resource_names(document, _TEMPLATE, _DEPLOYMENT)):
             name = reading.choose("job", names)
             resource = resource_properties(reading, document, name)
             if name in resource_names(document, _TEMPLATE):

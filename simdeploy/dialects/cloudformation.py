@@ -10,7 +10,7 @@ from simdeploy.dialects.reading import Group, Reading
 from simdeploy.dialects.source import Document, Tagged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping
+    from collections.abc import Callable, Iterable, Mapping
 
     from simdeploy.errors import Path
 
@@ -38,6 +38,16 @@ def resource_names(document: Document, *types: str) -> list[str]:
     ]
 
 
+def created(reading: Reading, document: Document, names: Iterable[str]) -> list[str]:
+    """Return the names of resources that are created, as far as their conditions are known; all names if none is.
+
+    A resource that the caller names is not left out.
+    """
+    all_names, chosen = list(names), reading.variables.values()
+    evaluator = _Evaluator(reading, document)
+    return [name for name in all_names if name in chosen or evaluator.creates(name)] or all_names
+
+
 def resource_properties(reading: Reading, document: Document, name: str) -> Group:
     """Return the properties of a resource, with functions evaluated as far as parameters are known.
 
@@ -52,11 +62,16 @@ def resource_properties(reading: Reading, document: Document, name: str) -> Grou
 class _Evaluator:
     def __init__(self, reading: Reading, document: Document) -> None:
         self._reading = reading
+        self._resources = _mapping(document.data, "Resources")
         self._parameters = _mapping(document.data, "Parameters")
         self._mappings = _mapping(document.data, "Mappings")
         self._conditions = _mapping(document.data, "Conditions")
         self._open: set[str] = set()  # conditions that are being evaluated: a template may be circular
         self._missing: list[str] = []  # parameters that were needed but have no value
+
+    def creates(self, name: str) -> bool:
+        """Tell whether a resource is created; also if that depends on something unknown."""
+        return self._condition(self._resources[name].get("Condition")) is not False
 
     def value(self, value: Any) -> Any:
         call = _call(value)

@@ -17,7 +17,7 @@ from dataclasses import replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
+from simdeploy.dialects.cloudformation import created, open_part, resource_names, resource_properties
 from simdeploy.dialects.reading import Group, Reading, or_else
 from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.dialects.traffic_steps import note_minutes
@@ -115,7 +115,10 @@ def _find(reading: Reading) -> tuple[Group, Group]:
 def _choose(reading: Reading, document: Document) -> tuple[Group, Group]:
     """Return a configuration of a template and a group that uses it; both are a group that only names its configuration."""
     configs, groups = (
-        {name: resource_properties(reading, document, name) for name in resource_names(document, kind)}
+        {
+            name: resource_properties(reading, document, name)
+            for name in created(reading, document, resource_names(document, kind))
+        }
         for kind in (_CONFIG, _GROUP)
     )
     used = {name: _find_used(group, "deploymentConfigName", configs) for name, group in groups.items()}
@@ -344,7 +347,7 @@ def _find_functions(document: Document) -> dict[str, dict[str, Any]]:
 
 
 def _read_function(reading: Reading, document: Document, preferences: dict[str, dict[str, Any]]) -> PolicyImport:
-    name = reading.choose("function", list(preferences))
+    name = reading.choose("function", created(reading, document, preferences))
     configs = {config: resource_properties(reading, document, config) for config in resource_names(document, _CONFIG)}
     properties = {"DeploymentPreference": preferences[name]}
     function = {"Type": _FUNCTION, "Properties": properties}

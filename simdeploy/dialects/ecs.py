@@ -14,7 +14,7 @@ import math
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.dialects.cloudformation import open_part, resource_names, resource_properties
+from simdeploy.dialects.cloudformation import created, open_part, resource_names, resource_properties
 from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
 from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.dialects.traffic_steps import note_minutes
@@ -106,7 +106,7 @@ def _is_service(value: Any) -> bool:
 
 def _find(reading: Reading) -> Group:
     for document in reading.source.groups:
-        if names := resource_names(document, _RESOURCE):
+        if names := created(reading, document, resource_names(document, _RESOURCE)):
             properties = {name: document.data["Resources"][name].get("Properties") for name in names}
             saying = [
                 name for name, has in properties.items() if isinstance(has, dict) and "DeploymentConfiguration" in has

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from foreign import batches, fidelities, messages, refusal, roll_out, without_note
+from foreign import batches, fidelities, messages, notes_of, refusal, roll_out, without_note
 
 from simdeploy import Scenario, simulate
 from simdeploy.dialects import read_policy
@@ -266,6 +266,34 @@ def test_a_template_is_evaluated():
     assert live.policy["max_failed_nodes"] == 3
     assert live.orchestrator["on_failure"] == "stop"
     assert read_policy(TEMPLATE, variables={"service": "Api"}).nodes == 3
+
+
+TWINS = """\
+Parameters:
+  Launch: {Type: String, Default: EC2}
+Conditions:
+  OnFargate: !Equals [!Ref Launch, FARGATE]
+  OnHosts: !Not [!Condition OnFargate]
+Resources:
+  Managed:
+    Type: AWS::ECS::Service
+    Condition: OnFargate
+    Properties: {DesiredCount: 3, DeploymentConfiguration: {}}
+  Hosted:
+    Type: AWS::ECS::Service
+    Condition: OnHosts
+    Properties: {DesiredCount: 7, DeploymentConfiguration: {}}
+"""
+
+
+def test_a_service_that_is_not_created_is_not_read():
+    """Of services with conditions, the one that is created is read; others only if they are named, or all conditions are unknown. [contract]"""
+    hosted, managed = read_policy(TWINS), read_policy(TWINS, variables={"Launch": "FARGATE"})
+    assert (hosted.nodes, managed.nodes) == (7, 3)
+    assert not notes_of(hosted, "service")
+    assert read_policy(TWINS, variables={"service": "Managed"}).nodes == 3
+    open_text = TWINS.replace(", Default: EC2", "")
+    assert "chooses one of Managed, Hosted" in notes_of(read_policy(open_text), "service")[0].text
 
 
 def test_a_target_group_in_the_template_checks_health():
