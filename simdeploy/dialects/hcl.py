@@ -5,7 +5,6 @@ The package python-hcl2 parses; nothing is executed. Attributes that are not con
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from typing import Any, NoReturn
 
@@ -17,8 +16,6 @@ from simdeploy.errors import InputError, Path, Problem, shorten
 # The parser takes about a second for every 150 kB.
 MAX_LETTERS = 500_000
 
-# The parser knows the end of a heredoc only without blanks after it.
-_BLANKS = re.compile(r"[ \t]+$", re.MULTILINE)
 _NAMES = {"$END": "the end of the file"}
 
 
@@ -41,7 +38,8 @@ def parse_hcl(source: Source) -> Document:
         raise InputError(Problem("HCL is read with the package python-hcl2", file=source.file, hint=how)) from None
     if len(source.text) > MAX_LETTERS:
         raise InputError(Problem(f"HCL of more than {MAX_LETTERS:,} characters", file=source.file))
-    text = _BLANKS.sub("", source.text.removeprefix("\ufeff"))
+    # The parser recognises the end of a heredoc only without blanks after it.
+    text = "\n".join(line.rstrip(" \t\r") for line in source.text.removeprefix("\ufeff").split("\n"))
     try:
         tree = parses_to_tree(text)
     except UnexpectedInput as error:

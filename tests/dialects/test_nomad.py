@@ -248,7 +248,8 @@ def test_a_task_outside_of_a_group_is_a_group() -> None:
 
 def test_blanks_after_a_heredoc_are_ignored() -> None:
     """Nomad ends a heredoc at its word, whether or not blanks follow. [contract]"""
-    assert policy() == read_policy(job().replace("EOT\n      }", "EOT \t\n      }")).policy
+    text = job().replace("EOT\n      }", "EOT \t\n      }")
+    assert policy() == read_policy(text).policy == read_policy(text.replace("\n", "\r\n")).policy
 
 
 @pytest.mark.parametrize(
