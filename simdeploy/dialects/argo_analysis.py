@@ -23,8 +23,9 @@ from simdeploy.errors import plural
 from simdeploy.units import NS_PER_S, write_duration
 
 _RESULT = r"(?:\bresult\b[\w\[\].]*|\b(?:default|asFloat)\(\s*result\b[^()]*\)|#)"
-_COMPARISON = re.compile(rf"(?P<left>{_RESULT})\s*(?P<op>>=|<=|>|<)\s*(?P<number>\d*\.?\d+)(?![\w.])")
-_MIRRORED = re.compile(rf"(?<![\w.])(?P<number>\d*\.?\d+)\s*(?P<op>>=|<=|>|<)\s*(?P<left>{_RESULT})")
+_NUMBER = r"(?P<number>\d+(?:\.\d+)?|\.\d+)"
+_COMPARISON = re.compile(rf"(?P<left>{_RESULT})\s*(?P<op>>=|<=|>|<)\s*{_NUMBER}(?![\w.])")
+_MIRRORED = re.compile(rf"(?<![\w.]){_NUMBER}\s*(?P<op>>=|<=|>|<)\s*(?P<left>{_RESULT})")
 _FLIPPED = {">=": "<=", "<=": ">=", ">": "<", "<": ">"}
 _OPPOSITE = {">=": "<", "<=": ">", ">": "<=", "<": ">="}
 _NO_RATE = re.compile(

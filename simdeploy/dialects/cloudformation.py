@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
     from simdeploy.errors import Path
 
-_PLACE = re.compile(r"\$\{(!?)([^}]*)\}")
+_PLACE = re.compile(r"\$\{(!?)([^{}]*)\}")
 _NO_VALUE = "AWS::NoValue"
 _MOST_LETTERS = 100_000
 

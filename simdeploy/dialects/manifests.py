@@ -33,7 +33,7 @@ UNKNOWN = f"{imported.UNKNOWN}; it has no effect"
 
 _PERCENT = re.compile(r"(\d{1,9})%")
 _TEMPLATE = re.compile(
-    r"\$\{(?P<shell>\w+)(?::?[-=](?P<shell_default>[^}]*))?\}"
+    r"\$\{(?P<shell>\w+)(?::?[-=](?P<shell_default>[^{}]*))?\}"
     r"|\{\{-?\s*\.?(?P<helm>[\w.\-]+)\s*(?:\|\s*default\s+\"?(?P<helm_default>[^\s\"]+)\"?\s*)?-?\}\}"
 )
 

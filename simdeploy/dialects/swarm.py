@@ -21,7 +21,7 @@ from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
 if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
 
-_PLACE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^}]*))?\})")
+_PLACE = re.compile(r"\$(?:\$|([A-Za-z_]\w*)|\{([A-Za-z_]\w*)(?:(:?[-?+])([^{}]*))?\})")
 _OF_NO_ROLLBACK = {
     **dict.fromkeys(("failure_action", "monitor", "max_failure_ratio"), "a rollback is not watched"),
     "order": "a node that rolls back is out of service meanwhile",

@@ -162,6 +162,23 @@ def test_oversized_values_are_refused_at_once(spec):
         read_policy(f"apiVersion: apps/v1\nkind: Deployment\nspec: {spec}\n")
 
 
+@pytest.mark.parametrize(
+    ("text", "change"),
+    [
+        (test_swarm.STACK, ("delay: 10s", f"delay: '{'${a-' * 20_000}'")),
+        (test_kubernetes.DEPLOYMENT, ("replicas: 10", f"replicas: '{'${a-' * 20_000}'")),
+        (test_codedeploy.TEMPLATE, ("!Ref Healthy", f"!Sub '{'${' * 40_000}'")),
+        (test_argo_rollouts.TEMPLATE, ("result[0] >= {{args.least}}", f"'{'1' * 40_000}'")),
+    ],
+    ids=["swarm", "kubernetes", "codedeploy", "argo-rollouts"],
+)
+def test_texts_that_begin_many_times_are_read_at_once(text, change):
+    """A text in which the beginning of a variable or number occurs thousands of times takes no time. [contract]"""
+    assert change[0] in text
+    with limited(10), contextlib.suppress(InputError):
+        read_policy(text.replace(*change), nodes=10)
+
+
 @pytest.mark.parametrize("kind", FILES)
 def test_mutated_files_give_problems_or_policies(kind, tmp_path, monkeypatch, record_property):
     """Any content of a field gives a message or a policy that a scenario accepts, never a traceback. [property]"""
