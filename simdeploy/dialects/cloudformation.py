@@ -6,6 +6,7 @@ import re
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.api.json_text import MAX_DEPTH
 from simdeploy.dialects.reading import Group, Reading
 from simdeploy.dialects.source import Document, Tagged
 
@@ -66,7 +67,8 @@ class _Evaluator:
         self._parameters = _mapping(document.data, "Parameters")
         self._mappings = _mapping(document.data, "Mappings")
         self._conditions = _mapping(document.data, "Conditions")
-        self._open: set[str] = set()  # conditions that are being evaluated: a template may be circular
+        self._truths: dict[str, tuple[bool | None, list[str]]] = {}  # by condition, with the parameters that it lacks
+        self._depth = 0  # of conditions within conditions: a template may be circular
         self._missing: list[str] = []  # parameters that were needed but have no value
 
     def creates(self, name: str) -> bool:
@@ -125,14 +127,25 @@ class _Evaluator:
 
     def _condition(self, name: Any) -> bool | None:
         """Return whether a condition holds; None if that depends on something unknown."""
-        if not isinstance(name, str) or name in self._open or name not in self._conditions:
+        if not isinstance(name, str) or name not in self._conditions:
             return None
-        self._open.add(name)
-        truth = self._truth(self._conditions[name])
-        self._open.remove(name)
+        if name not in self._truths:
+            self._truths[name] = None, []  # while it is evaluated
+            n_before = len(self._missing)
+            truth = self._truth(self._conditions[name])
+            self._truths[name] = truth, list(dict.fromkeys(self._missing[n_before:]))
+            del self._missing[n_before:]
+        truth, missing = self._truths[name]
+        self._missing += missing
         return truth
 
     def _truth(self, value: Any) -> bool | None:
+        self._depth += 1
+        truth = None if self._depth > MAX_DEPTH else self._decide(value)
+        self._depth -= 1
+        return truth
+
+    def _decide(self, value: Any) -> bool | None:
         function, argument = _call(value) or ("", None)
         if function == "Condition":
             return self._condition(argument)

@@ -80,6 +80,8 @@ SLIPS = [
     (test_swarm.STACK, "parallelism", "paralellism"),
 ]
 
+FALSE = {"Fn::Equals": ["a", "b"]}  # a condition of CloudFormation
+
 # Near misses.
 NO_FILES = [
     {"taskDefinition": "web:2"},
@@ -177,6 +179,17 @@ def test_texts_that_begin_many_times_are_read_at_once(text, change):
     assert change[0] in text
     with limited(10), contextlib.suppress(InputError):
         read_policy(text.replace(*change), nodes=10)
+
+
+@pytest.mark.parametrize(("n", "times"), [(40, 2), (2000, 1)], ids=["twice", "long chain"])
+def test_conditions_of_conditions_are_evaluated_at_once(n, times):
+    """Conditions of CloudFormation may contain the one before twice, or make a long chain. [contract]"""
+    conditions = {f"C{i}": {"Fn::And": [{"Condition": f"C{i - 1}"}] * times + [FALSE]} for i in range(1, n)}
+    count = {"Fn::If": [f"C{n - 1}", 3, 4]}
+    service = {"Type": "AWS::ECS::Service", "Properties": {"DesiredCount": count, "DeploymentConfiguration": {}}}
+    template = {"Conditions": {"C0": FALSE, **conditions}, "Resources": {"Web": service}}
+    with limited(10):
+        assert read_policy(json.dumps(template)).nodes == 4
 
 
 @pytest.mark.parametrize("kind", FILES)
