@@ -10,6 +10,7 @@ from matplotlib.figure import Figure
 
 from simdeploy import plotting
 from simdeploy.plotting.axes import set_limits, set_measure_axis
+from simdeploy.plotting.style import put_legend_above
 from simdeploy.scenario.measures import parse_measure
 
 WIDTH_IN = 3.3
@@ -54,6 +55,18 @@ def test_it_can_be_read(name):
     """At 3.3 inches no text leaves the picture or overlaps another. [contract]"""
     plot, height_in = PICTURES[name]
     assert find_unreadable(draw_on(plot, size=(WIDTH_IN, height_in)).figure) == []
+
+
+@pytest.mark.parametrize("width_in", [3.3, 5, 5.5, 8])
+def test_legends_of_unequal_columns_are_inside(width_in):
+    """A legend of four entries gets three columns only where these fit. [contract]"""
+    figure = Figure(figsize=(width_in, 4), layout="constrained")
+    ax = figure.subplots()
+    for label in ("short", "a much longer label than these", "a third label here", "and a fourth one"):
+        ax.plot([0, 1], label=label)
+    n_rows = put_legend_above(ax, 3)
+    assert find_unreadable(draw(figure)) == []
+    assert n_rows == (2 if width_in >= 5 else 4)
 
 
 @pytest.mark.parametrize(

@@ -297,10 +297,11 @@ def put_legend_above(ax: Axes, n_columns: int, **options: Any) -> int:
 
 
 def _measure_columns(labels: Sequence[str], n_columns: int) -> float:
-    """Estimate the width of a legend in points; it is filled column by column."""
-    n_rows = -(-len(labels) // n_columns)
-    columns = [labels[first : first + n_rows] for first in range(0, len(labels), n_rows)]
-    return sum(max(map(len, column)) * _SMALL_CHARACTER_PT + _KEY_PT for column in columns)
+    """Estimate the width of a legend in points; it is filled column by column, the first ones having one more row."""
+    n_rows, n_longer = divmod(len(labels), n_columns)
+    n_of_columns = [n_rows + (column < n_longer) for column in range(min(n_columns, len(labels)))]
+    left = iter(labels)
+    return sum(max(len(next(left)) for _ in range(n)) * _SMALL_CHARACTER_PT + _KEY_PT for n in n_of_columns)
 
 
 def contrast_to(colour: Any) -> str:
