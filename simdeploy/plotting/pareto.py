@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -48,8 +48,9 @@ def plot_pareto(
 
     Notes
     -----
-    Cases on the front have the intervals of their estimates. With two measures a line separates dominated from other cases;
-    with more, the picture is a projection, in which a case on the front may look dominated.
+    Cases on the front by the estimates have the intervals of their estimates, and a filled mark if they are on the front with
+    confidence. With two measures a line separates cases that these dominate by the estimates from others; with more, the picture is a
+    projection, in which a case on the front may look dominated.
 
     Examples
     --------
@@ -69,7 +70,8 @@ def plot_pareto(
         raise InputError(Problem("a picture needs two measures", ("front",), found=str(known[0])))
     measures = choose_measures(known, x, y)
     standing = front.cases["standing"]
-    is_on = standing.eq("on the front").to_numpy()
+    is_on = front.cases["is_on_front"].fillna(value=False).to_numpy(dtype=bool)
+    is_certain = standing.eq("on the front").to_numpy()
     values, is_trusted = read_values(front.estimates, measures)
     points = values[:, :, 0].T
     if np.isnan(points).any(axis=1).all():
@@ -78,12 +80,13 @@ def plot_pareto(
     ends = ([*of[:, 0], *of[is_on, 1:].ravel()] for of in values)
     set_axes(ax, measures, ends, find_cost_unit(front.computed_under))
     size = max(6.0, min(30.0, 3000 / len(points)))
-    for standings, label, colour in (
-        (["dominated"], "dominated", LIGHT_GREY),
-        (["undecided", "unknown"], "may be on the front", ORANGE),
+    for drawn, label, colour in (
+        (standing.eq("dominated").to_numpy(), "dominated", LIGHT_GREY),
+        (standing.isin(["undecided", "unknown"]).to_numpy() & ~is_on, "may be on the front", ORANGE),
     ):
-        x_values, y_values = points[standing.isin(standings)].T
-        ax.scatter(x_values, y_values, s=size, facecolors="none", edgecolors=colour, linewidths=1.0, label=label)
+        if drawn.any():
+            x_values, y_values = points[drawn].T
+            ax.scatter(x_values, y_values, s=size, facecolors="none", edgecolors=colour, linewidths=1.0, label=label)
     draw_both_intervals(ax, values[:, is_on], is_trusted[:, is_on])
     x_values, y_values = points[is_on].T
     if len(known) == 2:
@@ -91,9 +94,18 @@ def plot_pareto(
         # The corner is on the side of the dominated cases.
         steps = "steps-post" if front.directions[measures[0]] == "min" else "steps-pre"
         ax.plot(x_values[order], y_values[order], color=BLUE, linewidth=1.2, drawstyle=steps)
-    ax.plot(x_values, y_values, "o", color=BLUE, markersize=5, label=f"on the front{tell_untrusted(ax)}", clip_on=False)
+    note = tell_untrusted(ax)
+    for drawn, label, fill in (
+        (is_certain, "on the front", BLUE),
+        (is_on & ~is_certain, "estimated front", "white"),
+    ):
+        if drawn.any():
+            x_values, y_values = points[drawn].T
+            look: dict[str, Any] = {"color": BLUE, "markerfacecolor": fill, "markersize": 5, "clip_on": False}
+            ax.plot(x_values, y_values, "o", label=f"{label}{note}", **look)
+            note = ""
     names = name_cases(front.cases, front.case_columns)
-    label_points(ax, points, names, np.flatnonzero(is_on).tolist())
+    label_points(ax, points, names, np.flatnonzero(is_on)[np.argsort(~is_certain[is_on], kind="stable")].tolist())
     mark_points(ax, "case", names, points)
-    put_legend_above(ax, 3)
+    put_legend_above(ax, 2)
     return ax

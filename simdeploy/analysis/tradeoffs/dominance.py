@@ -8,11 +8,12 @@ import numpy as np
 
 from simdeploy.analysis.asking.verdicts import Direction
 from simdeploy.scenario.measures import Measure
-from simdeploy.statistics.estimators import Estimate, estimate_differences
+from simdeploy.statistics.estimators import Estimate, estimate_cases, estimate_differences
 from simdeploy.statistics.sample import Sample, as_sample
 
 _BLOCK = 128  # points that are compared at a time
 _CELLS = 4_000_000  # entries of a comparison with the front, at a time
+_UNKNOWN_WIDTH = 1e300  # makes any margin negligible, but keeps its sign
 
 
 def find_front(losses: np.ndarray) -> np.ndarray:
@@ -62,19 +63,24 @@ def choose_opponents(losses: np.ndarray, half_widths: np.ndarray, is_on_front: n
     [-1, -1, 0]
     """
     opponents = np.full(len(losses), -1)
-    front = np.flatnonzero(is_on_front)
     others = np.flatnonzero(~is_on_front & ~np.isnan(losses).any(axis=1))
-    chunk = max(1, _CELLS // max(1, len(front)))
-    for start in range(0, len(others), chunk):
-        rows = others[start : start + chunk]
-        least, dominates = np.inf, np.True_
-        for place in range(losses.shape[1]):
-            margin = losses[rows, place, None] - losses[front, place]
-            width = np.nan_to_num(half_widths[rows, place, None] + half_widths[front, place], nan=np.inf)
-            least = np.minimum(least, margin / np.maximum(width, np.finfo(float).tiny))
-            dominates = dominates & (margin >= 0)
-        opponents[rows] = front[np.where(dominates, least, -np.inf).argmax(axis=1)]
+    opponents[others] = _find_strongest(losses, half_widths, others, np.flatnonzero(is_on_front))
     return opponents
+
+
+def _find_strongest(losses: np.ndarray, half_widths: np.ndarray, points: np.ndarray, rivals: np.ndarray) -> np.ndarray:
+    """Return for each point the index of the rival that dominates it most clearly, or comes closest to that."""
+    strongest = np.empty(len(points), dtype=np.int64)
+    chunk = max(1, _CELLS // max(1, len(rivals)))
+    for start in range(0, len(points), chunk):
+        rows = points[start : start + chunk]
+        least = np.where(rows[:, None] == rivals, -np.inf, np.inf)  # no point is its own rival
+        for place in range(losses.shape[1]):
+            margin = losses[rows, place, None] - losses[rivals, place]
+            width = np.nan_to_num(half_widths[rows, place, None] + half_widths[rivals, place], nan=_UNKNOWN_WIDTH)
+            least = np.minimum(least, margin / np.maximum(width, np.finfo(float).tiny))
+        strongest[start : start + chunk] = rivals[least.argmax(axis=1)]
+    return strongest
 
 
 def find_dominated(
@@ -86,16 +92,73 @@ def find_dominated(
     """Return which cases are significantly worse than their opponent in every measure.
 
     Values of each measure, shape (cases, replications), are those of `Values.sample`, opponents those of
-    `choose_opponents`. The level is the probability that no case on the true front is among them.
+    `choose_opponents`. The level is the probability that no case on the true front is among them, and that all of
+    `find_members` are on it.
     """
-    n = len(opponents)
-    level = 1 - 2 * (1 - confidence_level) / max(n * (n - 1), 2)  # only one side matters
+    level = _share_out(confidence_level, len(opponents))
     worse = np.flatnonzero(opponents >= 0)  # cases that are worse in all measures so far
     for of, (measure, direction) in zip(map(as_sample, values), directions.items(), strict=True):
         if len(worse):
             differences = estimate_differences(of[worse], of[opponents[worse]], measure, level)
             worse = worse[[_is_worse(difference, direction) for difference in differences]]
-    return np.isin(np.arange(n), worse)
+    return np.isin(np.arange(len(opponents)), worse)
+
+
+def find_members(
+    values: Sequence[np.ndarray | Sample],
+    directions: Mapping[Measure, Direction],
+    losses: np.ndarray,
+    half_widths: np.ndarray,
+    is_dominated: np.ndarray,
+    confidence_level: float,
+) -> np.ndarray:
+    """Return which points on the front by the estimates are significantly better in some measure than each other point.
+
+    Arguments are those of `choose_opponents` and `find_dominated`, and the latter's result. Significantly dominated points
+    are left out, because what dominates them dominates all that they dominate.
+    """
+    samples, n_measures = [as_sample(of) for of in values], len(directions)
+    front = np.flatnonzero(find_front(losses))
+    rivals = np.flatnonzero(~is_dominated & ~np.isnan(losses).any(axis=1))
+    # Half of a pair's error is that of two separate intervals, which tell most pairs apart at once, half that of the difference.
+    level = _share_out(confidence_level, len(losses), 2 * n_measures)
+    least, most = _limit_losses(samples, directions, _share_out(confidence_level, len(losses), 4 * n_measures))
+
+    def are_better(points: np.ndarray, others: np.ndarray) -> np.ndarray:
+        """Return which points are significantly better in some measure than the other one."""
+        left = np.flatnonzero(~(most[points] < least[others]).any(axis=1))
+        for of, (measure, direction) in zip(samples, directions.items(), strict=True):
+            if len(left):
+                differences = estimate_differences(of[others[left]], of[points[left]], measure, level)
+                left = left[[not _is_worse(difference, direction) for difference in differences]]
+        return ~np.isin(np.arange(len(points)), left)
+
+    # Most points that are not certain fail against their strongest rival, so few are compared with all.
+    strongest = _find_strongest(losses, half_widths, front, rivals)
+    candidates = front[(strongest == front) | are_better(front, strongest)]
+    members = []
+    for point in candidates:
+        others = rivals[rivals != point]
+        if are_better(np.full(len(others), point), others).all():
+            members.append(point)
+    return np.isin(np.arange(len(losses)), members)
+
+
+def _limit_losses(
+    samples: Sequence[Sample], directions: Mapping[Measure, Direction], level: float
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return lower and upper limits of the losses, shape (points, measures)."""
+    ends = []
+    for sample, (measure, direction) in zip(samples, directions.items(), strict=True):
+        limits = np.array([estimate.trusted_limits for estimate in estimate_cases(sample, measure, level)])
+        ends.append(limits.T if direction == "min" else -limits.T[::-1])
+    least, most = np.stack(ends, axis=-1)
+    return least, most
+
+
+def _share_out(confidence_level: float, n_points: int, n_limits: int = 1) -> float:
+    """Return the level of each of a pair's one-sided limits, such that those of all ordered pairs hold together."""
+    return 1 - 2 * (1 - confidence_level) / max(n_points * (n_points - 1) * n_limits, 2)
 
 
 def _is_worse(difference: Estimate, direction: Direction) -> bool:

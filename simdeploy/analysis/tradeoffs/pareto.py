@@ -1,4 +1,4 @@
-"""The Pareto front over any measures, and which cases are significantly dominated."""
+"""The Pareto front over any measures, and which cases are certainly on it or dominated."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.measuring import Values, read_measures
 from simdeploy.analysis.asking.verdicts import Direction
-from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_dominated, find_front
+from simdeploy.analysis.tradeoffs.dominance import choose_opponents, find_dominated, find_front, find_members
 from simdeploy.errors import InputError, Problem, not_among, raise_if_any, shorten
 from simdeploy.result import INTERVAL, Columns, Result, make_frame, read_computed_under
 from simdeploy.scenario.measures import Measure
@@ -50,8 +50,8 @@ class ParetoFront(Result):
         One row per case: its identifying columns; the estimate of each measure, in a column of its name; `is_on_front`,
         by the estimates, missing if one is missing or unknown because rollouts never end; `dominated_by`, the front
         case that beats it most clearly, by `case` (by `policy` where the table has no cases), otherwise missing;
-        `is_significantly_dominated`, at the confidence level; `standing` ("on the front", "undecided", "dominated",
-        "unknown" or "no value"); and `unknown_fraction`, the largest over the measures.
+        `is_significantly_dominated`, at the confidence level; `standing` ("on the front" at the confidence level, "dominated"
+        at the same, "undecided", "unknown" or "no value"); and `unknown_fraction`, the largest over the measures.
     estimates : DataFrame
         One row per case and measure: identifying columns, `measure`, `estimate`, `low`, `high`, `n`,
         `is_trusted` (see `Estimates`), and `unknown_fraction`, the share of rollouts that never end. Each interval holds separately with
@@ -95,8 +95,8 @@ def pareto_front(
     costs : Costs, optional
         For the measure `cost`. By default the scenario's, from `replicate` or `sweep`.
     confidence_level : float, default 0.95
-        Of each estimate's interval separately; also the probability that no case on the true front is called
-        significantly dominated.
+        Of each estimate's interval separately; also the probability that every case called "on the front" is on the true one, and
+        that none called "dominated" is.
 
     Returns
     -------
@@ -111,9 +111,10 @@ def pareto_front(
     Notes
     -----
     A case dominates another if it is no worse in any measure and better in one. Equal cases don't dominate each other. It is
-    *significantly* dominated if the intervals of paired differences show it to be worse in every measure. The confidence level is the
-    probability that this holds for no case on the true front, however many cases there are (`docs/methods.md`). Very skewed responses
-    and many cases need many replications.
+    *significantly* dominated if the intervals of paired differences show it to be worse in every measure. A case of the estimated front
+    has the standing "on the front" if intervals show it to be better than each other case in some measure. The confidence level is the
+    probability that all of this is right, however many cases there are (`docs/methods.md`). Very skewed responses and many cases need
+    many replications.
 
     The front goes by the estimates of the cases, `compare` by differences in the same worlds. Their orders may differ if a verdict is
     known without simulation for some cases and counted for others.
@@ -158,6 +159,7 @@ def pareto_front(
     is_on_front = find_front(losses)
     opponents = choose_opponents(losses, half_widths, is_on_front)
     is_dominated = find_dominated(samples, chosen, opponents, confidence_level)
+    is_member = find_members(samples, chosen, losses, half_widths, is_dominated, confidence_level)
     cases = values.cases.assign(
         **{
             str(measure): [estimate.estimate for estimate in of]
@@ -169,7 +171,7 @@ def pareto_front(
     cases["dominated_by"] = dominators.reset_index(drop=True).where(opponents >= 0)
     cases["is_significantly_dominated"] = is_dominated
     cases["unknown_fraction"] = unknown.max(axis=0)
-    cases["standing"] = _find_standing(cases)
+    cases["standing"] = _find_standing(cases, is_member)
     return ParetoFront(
         cases=cases,
         estimates=_tabulate(values.cases, measures, estimated, unknown),
@@ -180,17 +182,17 @@ def pareto_front(
     )
 
 
-def _find_standing(cases: pd.DataFrame) -> pd.Series[Any]:
+def _find_standing(cases: pd.DataFrame, is_member: np.ndarray) -> pd.Series[Any]:
     """Return each case's standing relative to the front."""
     import pandas as pd
 
     words = {
         "unknown": cases["unknown_fraction"] > 0,
         "no value": cases["is_on_front"].isna(),
-        "on the front": cases["is_on_front"].eq(other=True),
+        "on the front": is_member,
         "dominated": cases["is_significantly_dominated"],
     }
-    conditions = [of.fillna(value=False).to_numpy(dtype=bool) for of in words.values()]
+    conditions = [np.asarray(of, dtype=bool) for of in words.values()]
     return pd.Series(np.select(conditions, list(words), "undecided"), dtype="str", index=cases.index)
 
 
