@@ -637,6 +637,19 @@ def test_the_picture_shows_flips_and_sizes():
     assert not find_unreadable(ax.figure)
 
 
+@pytest.mark.parametrize("width_in", [3.3, 6, 9])
+def test_long_names_leave_room_for_the_bars(width_in):
+    """Long names of policies are shortened in the middle, so that the bars have three tenths of the width. [contract]"""
+    result = vary(scenario(GATE), 50)
+    names = result.values["choice"] + "-of-the-team-that-updates-the-whole-fleet-in-waves-of-10"
+    ax = draw_on(plot_tornado, replace(result, values=result.values.assign(choice=names)), size=(width_in, 4.2))
+    flips = [text.get_text() for text in ax.texts if text.get_text().startswith(("changes to", "may change to", "to "))]
+    assert flips
+    assert all("..." in text and text.rstrip("?").endswith("-10") for text in flips)
+    assert not find_unreadable(ax.figure)
+    assert ax.get_window_extent().width >= 0.3 * ax.figure.bbox.width
+
+
 def test_unknown_values_without_a_row_are_counted_separately(monkeypatch):
     """With more values than rows, unknown ones are not among those that change the margin by less. [contract]"""
     monkeypatch.setattr("simdeploy.plotting.switches._MOST_ROWS", 3)

@@ -12,7 +12,7 @@ from simdeploy.errors import plural
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_bars, set_symlog_axis, write_number
 from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
-from simdeploy.plotting.style import in_plain_text, wrap_name, write_above, write_beside
+from simdeploy.plotting.style import cut_middle, in_plain_text, wrap_name, write_above, write_beside
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
 from simdeploy.report.formatting import (
     difference_scale,
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from simdeploy.report.formatting import Scale
 
 _NARROW_PT = 6  # font size of labels at half a page
+_CHOICE_WIDTH, _NARROW_CHOICE_WIDTH = 20, 12  # characters of the policy that is recommended instead
 
 # Colour is not the only sign of a flip: it has a word beside it, too.
 _FLIPS = {"changes": (style.VERMILION, "D"), "may change": (style.ORANGE, "s")}
@@ -153,9 +154,9 @@ def _draw_row(ax: Axes, place: int, row: dict[Hashable, Any], column: str, start
         choice = "no policy" if isinstance(row["choice"], float) else row["choice"]
         look = {"color": style.INK, "fontweight": "bold"}
         if measure_axes(ax)[0] > NARROW_PT:
-            text = f"{row['verdict']} to {choice}"
+            text = f"{row['verdict']} to {cut_middle(choice, _CHOICE_WIDTH)}"
         else:
-            text = f"to {choice}{'' if row['verdict'] == 'changes' else '?'}"
+            text = f"to {cut_middle(choice, _NARROW_CHOICE_WIDTH)}{'' if row['verdict'] == 'changes' else '?'}"
             look["fontsize"] = "x-small"
     elif math.isnan(value):
         text = "unknown"
