@@ -272,6 +272,14 @@ def test_texts_do_not_overlap(of_any_shape, size):
     assert not find_unreadable(drawn(of_any_shape, size)[0].figure)
 
 
+def test_titles_fit_beside_colour_bars():
+    """A panel with numbers is as narrow as others with a colour bar, and its title isn't cut off. [contract]"""
+    found = grid(6, 9, n=400, failures=(-0.01,))
+    axes = drawn(found.assign(makespan_s=100 + found["makespan_s"] / 3), (9.6, 3.6))
+    assert [bool(ax.texts) for ax in axes] == [False, False, True]
+    assert all(ax.title.get_window_extent().width <= ax.get_window_extent().width for ax in axes)
+
+
 @pytest.mark.parametrize("n", [2, 7, 20, 59, 60])
 def test_the_ends_of_an_axis_are_labelled(n):
     """However many values there are, the first and the last have labels, beside a colour bar, too. [contract]"""

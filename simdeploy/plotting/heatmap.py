@@ -46,6 +46,7 @@ _SIZES = (("small", 6.0), ("x-small", 5.0))  # font sizes of numbers in cells, w
 _TICK_PT = 18  # height of a tick label on a vertical axis
 _CHARACTER_PT = 6.5  # width of a tick label's character
 _MOST_STEPS = 9  # between numbers along an axis
+_BESIDE_BAR = 0.8  # width of axes with a colour bar, as a fraction of that without one
 
 
 @in_plain_text
@@ -121,7 +122,10 @@ def plot_heatmap(
                 bar = ax.figure.colorbar(mappable, ax=ax)
                 _set_values(bar.ax.yaxis, shown, quantity)
                 wrap_axis_label(bar.ax, "y")
-        _set_title(ax, shown, quantity, summary.confidence_level)
+    # The layout makes all axes as narrow as those with a bar.
+    part = _BESIDE_BAR if any(getattr(artist, "colorbar", None) for ax in flat for artist in ax.collections) else 1.0
+    for ax, quantity in zip(flat, quantities, strict=True):
+        _set_title(ax, shown, quantity, summary.confidence_level, part)
     return axes
 
 
@@ -304,12 +308,12 @@ def _draw_nothing(ax: Axes, shown: Slice) -> None:
     ax.set_ylabel(shown.y or "")
 
 
-def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -> None:
+def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float, part: float) -> None:
     scale = quantity_scale(quantity, shown.whole)
     has_numbers = shown.y is not None and bool(ax.texts) and not shown.cells[f"{quantity}_estimate"].isna().all()
     # The title has the unit of numbers in the cells; otherwise the axis or the bar has it.
     title = with_unit(_name_quantity(shown, quantity)[0], scale.unit if has_numbers else "")
-    lines = [wrap_words(ax, title, "small")]
+    lines = [wrap_words(ax, title, "small", part=part)]
     widths = shown.cells[f"{quantity}_half_width"]
     if not widths.isna().all():
         unit = f" {unit}" if (unit := POINTS.unit if quantity in PROPORTIONS else scale.unit) else ""
@@ -323,5 +327,5 @@ def _set_title(ax: Axes, shown: Slice, quantity: str, confidence_level: float) -
     if endless > 0:
         lines.append(f"up to {100 * endless:.3g} % never end")
     if shown.note:
-        lines.append(wrap_words(ax, shown.note, "small"))
+        lines.append(wrap_words(ax, shown.note, "small", part=part))
     ax.set_title("\n".join(lines), fontsize="small")

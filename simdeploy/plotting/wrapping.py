@@ -35,8 +35,8 @@ def measure_room(ax: Axes) -> float:
     return measure_axes(ax)[0] / _PART_OF_SLOT - max(map(len, lines), default=0) * _CHARACTER * size
 
 
-def wrap_words(ax: Axes, text: str, size: str = "medium") -> str:
-    """Wrap a text to the width of the axes. Its own line breaks are kept.
+def wrap_words(ax: Axes, text: str, size: str = "medium", *, part: float = 1.0) -> str:
+    """Wrap a text to a part of the width of the axes. Its own line breaks are kept.
 
     Examples
     --------
@@ -46,7 +46,7 @@ def wrap_words(ax: Axes, text: str, size: str = "medium") -> str:
     >>> wrap_words(Figure(figsize=(3, 3)).subplots(), "scenario.fleet.service.shared.capacity").splitlines()
     ['scenario.fleet.service.', 'shared.capacity']
     """
-    return _wrap_lines(text, measure_axes(ax)[0] * _PART / _CHARACTER_PT[size])
+    return _wrap_lines(text, part * measure_axes(ax)[0] * _PART / _CHARACTER_PT[size])
 
 
 def wrap_axis_label(ax: Axes, which: str) -> None:
