@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import SCENARIOS
+from elsewhere import Elsewhere
 from every_result import MAKE, SCENARIO, grid, make
 from hypothesis import given, strategies as st
 from invoking import invoke
@@ -21,6 +22,7 @@ from small import rolling
 
 import simdeploy as sd
 from simdeploy.errors import SimdeployWarning
+from simdeploy.experiments.executors import InProcess
 from simdeploy.plotting.figures import draw_figure
 from simdeploy.report import REPORTS, ask
 from simdeploy.report.formatting import PERCENT, Scale, format_estimate
@@ -466,6 +468,16 @@ def test_the_command_and_the_call(tmp_path, monkeypatch):
     assert f"simdeploy report {scenario} -o report.md --replications 20 --engine compiled" in by_command
 
 
+def test_a_report_is_simulated_elsewhere(tmp_path, monkeypatch):
+    """An executor runs all rollouts of a report, which stays the same. [property]"""
+    page = tmp_path / "report.html"
+    sd.write_report(SCENARIO, page, replications=20, engine="compiled")
+    here = page.read_text(encoding="utf-8")
+    monkeypatch.setattr(InProcess, "run", lambda *_: pytest.fail("this is not elsewhere"))
+    sd.write_report(SCENARIO, page, replications=20, engine="compiled", executor=Elsewhere())
+    assert page.read_text(encoding="utf-8") == here
+
+
 def test_a_scenario_in_json(tmp_path, monkeypatch):
     """The report is that of the same scenario in YAML, with the same options. [contract]"""
     monkeypatch.chdir(tmp_path)
@@ -484,6 +496,8 @@ def test_a_scenario_in_json(tmp_path, monkeypatch):
         (["a.json"], "a page needs -o FILE.html"),
         (["a.json", "-o", "a.html", "--format", "md"], "needs a file that ends with .md"),
         (["a.json", "-o", "a.html", "--seed", "3"], "--seed is for scenarios"),
+        (["a.json", "-o", "a.html", "--cluster", "tcp://h:1"], "--cluster is for scenarios"),
+        (["s.yaml", "-o", "a.html", "--cluster", "tcp://h:1", "--workers", "2"], "can't be combined with --cluster"),
         (["a.json", "-o", "a.pdf"], "must end with one of .html, .md"),
         (["a.json", "-o", "a.html"], "the kind of result is missing"),
         (["empty", "-o", "a.html"], "allowed: a store's folder"),

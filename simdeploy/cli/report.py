@@ -11,12 +11,12 @@ from simdeploy.cli import options as shared
 from simdeploy.cli.answers import whoever_listens
 from simdeploy.cli.command import Command, command_line
 from simdeploy.cli.files import PathName, file_option, silence_matplotlib, write_text
-from simdeploy.cli.inputs import read_with_warnings
+from simdeploy.cli.inputs import prepare_cluster, read_with_warnings
 from simdeploy.cli.progress import resumable
 from simdeploy.cli.study import Study
 from simdeploy.cli.vary import read_vary
 
-_OF_SCENARIOS = ("policies", "vary", "replications", "seed", "engine", "workers")
+_SIMULATING = ("replications", "seed", "engine", "workers", "cluster")
 
 
 @click.command(
@@ -37,8 +37,7 @@ _OF_SCENARIOS = ("policies", "vary", "replications", "seed", "engine", "workers"
         shared.replications_option(400, least=10),
         shared.CONFIDENCE_LEVEL,
         shared.SEED,
-        shared.ENGINE,
-        shared.WORKERS,
+        *shared.WHERE,
         shared.ALLOW_FILES,
     ],
     example="simdeploy report scenarios/small-fleet.yaml -o report.html\nsimdeploy report checked.json --format md",
@@ -51,6 +50,7 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     answer, a picture, sortable tables, assumptions, policies as JSON, and the command that computes it again. For a scenario, it compares
     the policies. For scenarios and sweeps, it has sliders for two thresholds. It needs no network.
     """
+    prepare_cluster(ctx)
     silence_matplotlib()
     from simdeploy.sharing.gathering import gather, is_computed
     from simdeploy.sharing.simulating import Request
@@ -63,9 +63,9 @@ def command(ctx: click.Context, /, **options: Any) -> None:
     if path is not None and path.suffix.lower() != ending:
         raise click.UsageError(f"--format {options['form']} needs a file that ends with {ending}")
     source: Any = options["source"]
-    how = {name: options[name] for name in ("replications", "confidence_level", "seed", "engine", "workers")}
+    how = {name: options[name] for name in ("confidence_level", *_SIMULATING)}
     if is_computed(Path(source)):
-        given = [name for name in _OF_SCENARIOS if shared.is_given(ctx, name)]
+        given = [name for name in ("policies", "vary", *_SIMULATING) if shared.is_given(ctx, name)]
         if given:
             flag = next(param.opts[0] for param in ctx.command.params if param.name == given[0])
             raise click.UsageError(f"{flag} is for scenarios; {source} has been computed")

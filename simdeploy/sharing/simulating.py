@@ -23,6 +23,7 @@ from simdeploy.sharing.dials import Dials, make_dials
 
 if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.scenario.measures import Measure
 
@@ -41,14 +42,16 @@ class Request:
     confidence_level: float = 0.95
     seed: int = 0
     engine: str = "auto"
+    executor: Executor | None = None
     workers: int = 1
+    cluster: str | None = None
     progress: bool | Progress = False
     command: str | None = None  # the command line that writes the report
 
     @property
     def how(self) -> dict[str, Any]:
         """The arguments of calls that simulate."""
-        names = ("replications", "seed", "engine", "workers", "progress")
+        names = ("replications", "seed", "engine", "executor", "workers", "cluster", "progress")
         return {name: getattr(self, name) for name in names}
 
 

@@ -19,6 +19,7 @@ from simdeploy.sharing.simulating import Request
 if TYPE_CHECKING:
     from simdeploy.experiments.arguments import Progress
     from simdeploy.experiments.gathering import Batches
+    from simdeploy.experiments.jobs import Executor
     from simdeploy.result import Result
     from simdeploy.scenario import PolicyLike, Scenario
 
@@ -35,7 +36,9 @@ def write_report(
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
+    executor: Executor | None = None,
     workers: int = 1,
+    cluster: str | None = None,
     progress: bool | Progress = False,
 ) -> None:
     """Write one file to share: question, answer, picture, tables, assumptions, policies, and how to compute it again.
@@ -57,7 +60,8 @@ def write_report(
         For a scenario or a sweep.
     seed : int, default 0
     engine : {'auto', 'compiled', 'reference'}
-    workers : int, default 1
+    executor, workers, cluster
+        For a scenario: where to simulate, as of `sweep`.
     progress : bool or callable, default False
         As of `sweep`.
 
@@ -86,7 +90,7 @@ def write_report(
     if form is None:
         allowed = " or ".join(FORMS)
         raise InputError(Problem("unknown form of a report", ("path",), found=shorten(target.name), allowed=allowed))
-    request = Request(policy, vary, replications, confidence_level, seed, engine, workers, progress)
+    request = Request(policy, vary, replications, confidence_level, seed, engine, executor, workers, cluster, progress)
     if isinstance(source, str | os.PathLike) and policy is None and vary is None:
         request = replace(request, command=_write_command(source, target, request))
     text = form(gather(source, request))
