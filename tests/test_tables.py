@@ -16,11 +16,11 @@ SECONDS = parse_measure("makespan_s")
 RATE = parse_measure("escaped")
 
 
-def cells(kind, value, **others):
+def cells(kind, *values, **others):
     """Write the cells of one column."""
     scale = RATE if kind.endswith(("estimate", "difference")) else NO_SCALE
-    row = {"x": value, "x_low": value, "x_high": value} | others
-    return make_table("", [row], [Column("x", "x", kind, scale)]).rows
+    rows = [{"x": value, "x_low": value, "x_high": value} | others for value in values]
+    return make_table("", rows, [Column("x", "x", kind, scale)]).rows
 
 
 @pytest.mark.parametrize(
@@ -50,7 +50,7 @@ def test_each_kind_of_cell(kind, value, cell):
 def test_missing_values(kind):
     """A missing value is blank, except that an estimate has no value and a varied key is unset. [contract]"""
     words = {"value": "unset", "estimate": "no value", "stacked estimate": "no value"}
-    assert cells(kind, math.nan) == ((words.get(kind, ""),),)
+    assert cells(kind, math.nan, 0.5)[0] == (words.get(kind, ""),)
 
 
 @pytest.mark.parametrize("kind", ["estimate", "share"])
@@ -68,31 +68,19 @@ def test_a_measure_has_one_scale_in_a_column():
 
 
 def test_a_table_without_rows():
-    """Without rows a table has its columns; optional ones are left out. [contract]"""
-    columns = [
-        Column("a", "A", below="note"),
-        Column("x", "X", "estimate", SECONDS),
-        Column("b", "B", is_optional=True),
-    ]
-    table = make_table("", [], columns)
+    """Without rows a table has its columns. [contract]"""
+    table = make_table("", [], [Column("a", "A", below="note"), Column("x", "X", "estimate", SECONDS)])
     assert (table.header, table.rows) == (("A", "X"), ())
 
 
-def test_empty_optional_columns_are_left_out():
-    """Only an optional column is left out, if it is blank in all rows; lines below a cell are no columns. [contract]"""
-    columns = [
-        Column("a", "A", below="note"),
-        Column("b", "B", is_optional=True),
-        Column("c", "C"),
-        Column("d", "D", is_optional=True),
-    ]
-    rows = [
-        {"a": "1", "b": "", "c": "", "d": "", "note": "n = 3"},
-        {"a": "2", "b": "", "c": "", "d": "why", "note": ""},
-    ]
+def test_empty_columns_are_left_out():
+    """A column that is blank in all rows is left out; lines below a cell are no columns. [contract]"""
+    columns = [Column("a", "A", below="note"), Column("b", "B"), Column("c", "C", "difference"), Column("d", "D")]
+    nothing = {"b": "", "c": math.nan, "c_low": math.nan, "c_high": math.nan}
+    rows = [{**nothing, "a": "1", "d": "", "note": "n = 3"}, {**nothing, "a": "2", "d": "why", "note": ""}]
     table = make_table("T", rows, columns)
-    assert (table.title, table.header) == ("T", ("A", "C", "D"))
-    assert table.rows == (("1\nn = 3", "", ""), ("2", "", "why"))
+    assert (table.title, table.header) == ("T", ("A", "D"))
+    assert table.rows == (("1\nn = 3", ""), ("2", "why"))
 
 
 def test_nothing_to_spread():

@@ -73,8 +73,8 @@ def tabulate(result: Calibration) -> tuple[Table, ...]:
         tables.append(make_table("Notes", notes, (Column("path", "parameter"), Column("note", "note"))))
     if len(result.dropped):
         columns = (
-            Column("file", "file", is_optional=True),
-            Column("line", "line", "count", is_optional=True),
+            Column("file", "file"),
+            Column("line", "line", "count"),
             Column("rows", "rows", "count"),
             Column("reason", "reason"),
         )

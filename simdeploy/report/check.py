@@ -26,7 +26,7 @@ _COLUMNS = (
     Column("bounds", "estimate"),
     Column("n", "observations", "count"),
     Column("replications", "rollouts", "count"),
-    Column("reason", "reason", is_optional=True),
+    Column("reason", "reason"),
 )
 
 

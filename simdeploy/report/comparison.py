@@ -225,12 +225,12 @@ def _tabulate_responses(
     wide = spread(rows[rows["of"].isin(shown)], "policy", "of", also=("note",))
     wide["count"] = wide["policy"].map(counts)
     wide["verdict"] = [verdicts.get(policy, "") for policy in wide["policy"]]
-    columns = [Column("policy", "policy", below="count"), Column("verdict", "requirements", is_optional=True)]
+    columns = [Column("policy", "policy", below="count"), Column("verdict", "requirements")]
     for of in shown:
         if of in measures:
             measure = parse_measure(of)
             heading = f"{describe_measure(measure)} {heading_notes.get(of, '')}".rstrip()
-            columns.append(Column(of, heading, kind, measure, below=f"{of}_note", is_optional=True))
+            columns.append(Column(of, heading, kind, measure, below=f"{of}_note"))
     return make_table(title, wide, columns, cost_unit)
 
 
@@ -247,7 +247,7 @@ def _tabulate_verdicts(comparison: Comparison) -> Table:
         Column("verdict", "verdict"),
         Column("estimate", "estimate", "estimate", "scale"),
         Column("n", "n", "count"),
-        Column("reason", "reason", is_optional=True),
+        Column("reason", "reason"),
     )
     level = formatting.percent(comparison.confidence_level)
     return make_table(f"Requirements (bounds: {level} confidence each)", rows, columns)

@@ -28,7 +28,7 @@ _GATES = (
     _GATE,
     Column("says", "health_check.gate"),
     Column("observation", "observation per node"),
-    Column("why", "", is_optional=True),
+    Column("why", ""),
 )
 
 

@@ -83,9 +83,9 @@ def _tabulate_kinds(rare: Rare) -> Table:
         Column("share", "share of the estimate", "share"),
         *_HITS,
         Column("effective_hits", "effectively", "number"),
-        Column("mean_weight", "mean weight", "digits", is_optional=True),
-        Column("tilt", "tilt", is_optional=True),
-        Column("levels", "levels", is_optional=True),
+        Column("mean_weight", "mean weight", "digits"),
+        Column("tilt", "tilt"),
+        Column("levels", "levels"),
     )
     return make_table("Kinds of release", rare.kinds.assign(of_event=of_kinds), columns)
 
@@ -114,7 +114,7 @@ def _say_diagnosis(rare: Rare) -> list[tuple[str, str]]:
 def _tabulate_stages(rare: Rare) -> Table:
     levels = ["the end" if math.isnan(level) else f"{level:g}" for level in rare.steps["level"]]
     columns = (
-        Column("kind", "kind", is_optional=True),
+        Column("kind", "kind"),
         Column("level", f"{rare.counts}, up to"),
         *_HITS,
         Column("fraction", "reached", "share"),
@@ -133,7 +133,7 @@ def _tabulate_tilts(rare: Rare) -> Table:
     shown = pd.concat([steps[~is_other], steps.loc[best]])
     shown = pd.concat([shown[shown["kind"] == kind] for kind in steps["kind"].unique()])
     columns = (
-        Column("kind", "kind", is_optional=True),
+        Column("kind", "kind"),
         Column("tilt", "tilt"),
         *_HITS,
         Column("fraction", "effective hits", "share"),

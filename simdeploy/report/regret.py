@@ -81,7 +81,7 @@ def tabulate(result: Robustness) -> tuple[Table, ...]:
         Column("max_regret", "largest gap", "estimate", _scale(result, result.candidates["max_regret"])),
         Column("where", "where"),
         Column("mean_regret", "mean gap", "estimate", _scale(result, result.candidates["mean_regret"])),
-        Column("met", "requirements met in worlds", is_optional=True),
+        Column("met", "requirements met in worlds"),
     ]
     level = formatting.percent(result.confidence_level)
     title = f"Gap to the best candidate (regret) in {describe_measure(result.of)} ({level} CI for all together)"

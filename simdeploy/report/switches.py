@@ -166,8 +166,8 @@ def _tabulate_pairs(result: Switches, pairs: pd.DataFrame) -> Table:
 
 
 def _columns_of_choice(result: Switches) -> tuple[Column, ...]:
-    choice = Column("choice", "recommended", is_optional=True)
-    return Column("verdict", "verdict"), choice, Column("margin", "margin", "difference", result.of, is_optional=True)
+    choice = Column("choice", "recommended")
+    return Column("verdict", "verdict"), choice, Column("margin", "margin", "difference", result.of)
 
 
 def _name_verdicts(result: Switches, rows: pd.DataFrame) -> pd.Series[str]:

@@ -84,18 +84,19 @@ class Column:
     scale: Scale | Measure | str = NO_SCALE
     interval: str = ""  # as for `write_estimate`: "estimate" if it is in `low` and `high`, whatever the estimate's name
     below: str = ""  # a column of text for a second line in each cell
-    is_optional: bool = False  # whether to leave the column out if it is blank in all rows
 
 
 def make_table(
     title: str, frame: pd.DataFrame | list[dict[Any, Any]], columns: Iterable[Column], cost_unit: str = ""
 ) -> Table:
-    """Write a frame, or its rows, as a table; costs are in `cost_unit`. Without rows it has only its header.
+    """Write a frame, or its rows, as a table; costs are in `cost_unit`.
+
+    Columns that are blank in all rows are left out. Without rows, the table has only its header.
 
     Examples
     --------
     >>> rows = [{"share": 0.25, "why": ""}, {"share": float("nan"), "why": ""}]
-    >>> make_table("Kinds", rows, [Column("share", "share", "share"), Column("why", "why", is_optional=True)])
+    >>> make_table("Kinds", rows, [Column("share", "share", "share"), Column("why", "why")])
     Table(title='Kinds', header=('share',), rows=(('25.0 %',), ('',)))
     """
     import pandas as pd
@@ -106,7 +107,7 @@ def make_table(
     frame = pd.DataFrame(frame) if len(frame) else pd.DataFrame(columns=list(names))
     rows = list_rows(frame)
     written = [(column, _write_cells(frame, rows, column, cost_unit)) for column in columns]
-    shown = [(column.heading, cells) for column, cells in written if any(cells) or not column.is_optional]
+    shown = [(column.heading, cells) for column, cells in written if any(cells) or not rows]
     marks = (UNTRUSTED, f"({UNTRUSTED}", f"\n{UNTRUSTED}")
     if any(cell.startswith(marks[0]) or marks[1] in cell or marks[2] in cell for _, cells in shown for cell in cells):
         title = f"{title}; {UNTRUSTED}: interval may be too narrow"

@@ -84,7 +84,7 @@ def tabulate(result: Timelines) -> tuple[Table, ...]:
     )
     keys = ["policy", "release", "rollouts"]
     frame = cells.pivot_table(index=keys, columns="quantity", values="cell", aggfunc="first", sort=False).reset_index()
-    columns = [Column("policy", "policy"), Column("release", "release", is_optional=True)]
+    columns = [Column("policy", "policy"), Column("release", "release")]
     columns.append(Column("rollouts", "rollouts", "count"))
     columns += [
         Column(of, _head(of, *describe_extreme(of, result.quantiles))) for of in peaks["quantity"].drop_duplicates()
