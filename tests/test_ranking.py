@@ -13,8 +13,8 @@ from matplotlib.figure import Figure
 from scipy import stats
 
 from simdeploy.analysis import compare
-from simdeploy.analysis.asking.verdicts import find_direction
-from simdeploy.analysis.comparison.ranking import rank_policies
+from simdeploy.analysis.asking.verdicts import CONTAINS_0, find_direction
+from simdeploy.analysis.comparison.ranking import TOO_WIDE, rank_policies
 from simdeploy.errors import InputError
 from simdeploy.plotting.comparison import plot_ranking
 from simdeploy.scenario.measures import Measure
@@ -389,6 +389,8 @@ def test_a_wide_interval_is_no_merit():
     assert found.answer.endswith(", lower than b; c is too uncertain to rule out.")
     rows = [(row[0], row[-1]) for row in found.summarize()[-1].rows]
     assert rows == [("a", "may be"), ("b", "no"), ("c", "not ruled out")]
+    of_cost = found.ranking[found.ranking["response"].eq("cost")]
+    assert of_cost["reason"].tolist() == [CONTAINS_0, "", TOO_WIDE]
 
 
 @pytest.mark.parametrize(

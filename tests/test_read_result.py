@@ -22,7 +22,7 @@ from simdeploy import InputError, __version__, read_result, result_schema
 from simdeploy.documents import KINDS
 from simdeploy.documents.models import _table
 from simdeploy.plotting.figures import _FIGURES, draw_figure
-from simdeploy.result import Columns, to_plain
+from simdeploy.result import Columns, Result, to_plain
 from simdeploy.scenario.measures import parse_event, parse_measure, parse_requirement
 
 
@@ -245,10 +245,15 @@ def test_wrongly_declared_columns_are_refused():
 
 # An answer states one of these verdicts, and would differ with another one in its place.
 STATED = {
-    "Backtest": {"reproduced.is_reproduced": False, "summary.n_yes": 1},
+    "Backtest": {"reproduced.is_reproduced": False, "summary.n_yes": 1, "rollouts.may_differ": False},
     "Calibration": {"parameters.source": "assumed", "fits.chosen": False},
     "Check": {"verdicts.verdict": "not met"},
-    "Comparison": {"ranking.verdict": "worse", "ranking.unknown_fraction": 0.5, "verdicts.verdict": "not met"},
+    "Comparison": {
+        "ranking.verdict": "worse",
+        "ranking.unknown_fraction": 0.5,
+        "ranking.reason": "",
+        "verdicts.verdict": "not met",
+    },
     "CostResult": {"parts.is_cheapest": False, "parts.is_largest_cause": False},
     "Decisions": {"is_ok": False, "problems.answers_near": 0},
     "Discovery": {"boxes.is_found": False, "is_refused": True},
@@ -290,6 +295,12 @@ def state(document, path, value):
     if path == "ranking.verdict":  # as it follows where all others are worse
         rows = [row for row in changed["ranking"] if row["response"] == "cost" and row["rank"] == 1]
         changed["recommended"] = [row["policy"] for row in rows]
+    if path == "verdicts.verdict" and "none_meets" in changed:
+        changed |= {"none_meets": value == "not met", "none_known_to_meet": value == "undecided"}
+    if path == "policies.is_chosen":
+        changed["choice"] = None
+    if "is_undecided" in changed:
+        changed["is_undecided"] = not changed["best"]
     if "wait" in changed:  # as it follows
         paying = [row for row in changed["waiting"] if row["pays"] and row["how"] != changed["best"]]
         changed["wait"] = max(paying, key=lambda row: row["worth"]) if paying and changed["best"] else None
@@ -332,6 +343,26 @@ def test_an_answer_follows_only_from_the_verdicts(name, factor):
     document = written(name)
     answer = read_result(stretch(document, factor)).answer
     assert without_numbers(answer) == without_numbers(document["answer"])
+
+
+@pytest.mark.parametrize("is_trusted", [True, False])
+@pytest.mark.parametrize("name", KINDS)
+def test_an_answer_gives_no_reasons_of_its_own(name, is_trusted):
+    """Whether intervals can be trusted only marks them: what follows from it is in the document. [contract]"""
+    document = written(name)
+    changed = copy.deepcopy(document)
+    for row in [row for rows in changed.values() if isinstance(rows, list) for row in rows if isinstance(row, dict)]:
+        row |= {key: is_trusted for key in row if key.endswith("is_trusted")}
+    assert read_result(changed).answer.replace("~", "") == document["answer"].replace("~", "")
+
+
+@pytest.mark.parametrize("name", KINDS)
+def test_a_document_has_what_follows_in_a_word(name):
+    """A word, or a yes or no, that follows from the fields of a result is in its document, too. [contract]"""
+    kinds = [kind for kind in type(make(name)).__mro__ if kind is not Result]
+    derived = {key: of for kind in kinds for key, of in vars(kind).items() if isinstance(of, property)}
+    words = {key for key, of in derived.items() if of.fget.__annotations__["return"] in ("bool", "str", "str | None")}
+    assert words <= set(written(name))
 
 
 @pytest.mark.parametrize("ending", [".", "-" + "x" * 90, "-" + "x" * 300])

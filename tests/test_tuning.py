@@ -19,6 +19,7 @@ from small import IMMEDIATE, maybe_bad, rolling
 
 import simdeploy
 from simdeploy.analysis import tune
+from simdeploy.analysis.asking.verdicts import CONTAINS_0, UNTRUSTED
 from simdeploy.analysis.tuning.question import count_candidates, read_question
 from simdeploy.analysis.tuning.space import CURRENT, DEFAULTS, make_candidates
 from simdeploy.analysis.tuning.stages import average_batches
@@ -700,6 +701,13 @@ class TestResult:
         assert row["max_failed_nodes"] == result.choice["max_failed_nodes"]
         first = result.stages.set_index("stage").loc["try all"]
         assert (first["candidates"], first["worlds"], first["rollouts"]) == (21, 100, 2100)
+
+    def test_reasons_of_unclear_differences(self, result):
+        """An unclear difference has a reason, and no other verdict has one. [contract]"""
+        policies = result.policies
+        reasons = policies["difference_is_trusted"].map({True: CONTAINS_0, False: UNTRUSTED})
+        assert policies["verdict"].eq("unclear").any()
+        assert policies["reason"].tolist() == reasons.where(policies["verdict"].eq("unclear"), "").tolist()
 
     def test_its_words(self, result):
         """The answer names changes, cost, savings, certainty and the binding requirement. [contract]"""

@@ -16,6 +16,7 @@ from small import rolling, small
 import simdeploy as sd
 from simdeploy import plotting
 from simdeploy.analysis import summarize_grid
+from simdeploy.analysis.asking.verdicts import CONTAINS_0, UNTRUSTED
 from simdeploy.plotting.intervals import add_interval, draw_intervals
 from simdeploy.report.comparison import tabulate
 
@@ -98,21 +99,23 @@ def test_the_ranking_knows_which_limits_it_rests_on():
 
 
 def test_the_answer_says_why_a_rival_remains():
-    """If no difference from a rival can be trusted, the answer says so. [contract]"""
-    why = " may be as good (the interval of the difference can't be trusted)."
+    """If no difference from a rival can be trusted, ranking and answer say so. [contract]"""
+    why = f" may be as good ({UNTRUSTED})."
     cheap, dear = [10.0, 11.0], [30.0, 31.5]
-    for of_policies, n, ending in (
-        ([cheap, dear], 10, f", but b{why}"),
-        ([cheap, dear, dear], 10, f", but every other policy{why}"),
-        ([[10.0, 11.0, 12.0, 9.0], [11.0, 10.0, 9.1, 12.0]], 200, ", but b may be as good."),
-        ([cheap, dear], 300, ", shorter than b."),
+    for of_policies, n, reason, ending in (
+        ([cheap, dear], 10, UNTRUSTED, f", but b{why}"),
+        ([cheap, dear, dear], 10, UNTRUSTED, f", but every other policy{why}"),
+        ([[10.0, 11.0, 12.0, 9.0], [11.0, 10.0, 9.1, 12.0]], 200, CONTAINS_0, ", but b may be as good."),
+        ([cheap, dear], 300, "", ", shorter than b."),
     ):
         rows = [
             {"policy": policy, "replication": number, "makespan_s": value}
             for policy, values in zip("abc", of_policies, strict=False)
             for number, value in enumerate(values * n)
         ]
-        assert sd.compare(pd.DataFrame(rows)).answer.endswith(ending)
+        comparison = sd.compare(pd.DataFrame(rows))
+        assert comparison.ranking["reason"].eq(reason).all()
+        assert comparison.answer.endswith(ending)
 
 
 def test_a_line_of_an_unknown_interval_is_not_drawn():
@@ -151,9 +154,10 @@ def test_a_search_says_why_others_may_be_as_good():
     result = every_result.make("Tuning")
     of_rival = {"policy": "runner-up 1", "difference": 2.0, "difference_low": 1.0, "difference_high": 3.0}
     result = replace(result, policies=pd.concat([result.policies, result.policies.assign(**of_rival)]))
-    why = "1 other may be as good (the interval of the difference can't be trusted)"
-    for is_trusted in (True, False):
+    why = f"1 other may be as good ({UNTRUSTED})"
+    for is_trusted, reason in ((True, CONTAINS_0), (False, UNTRUSTED)):
         marked = with_trust(result, is_trusted=is_trusted)
+        marked = replace(marked, policies=marked.policies.assign(reason=reason))
         table = marked.summarize()[0]
         (cell,) = (row[table.header.index("minus recommended")] for row in table.rows if row[0] == "runner-up 1")
         assert ("(~" in cell) is not is_trusted

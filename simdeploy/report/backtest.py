@@ -148,24 +148,11 @@ def _rollout_rows(result: Backtest) -> list[dict[str, Any]]:
 
     stopped_otherwise: list[dict[str, Any]] = []
     others: list[dict[str, Any]] = []
-    for rollout in frame["rollout"].unique():
-        on_record = {of: by_key[rollout, RECORDED, of] for of in _COMPARED if (rollout, RECORDED, of) in by_key}
-        differing = {
-            policy: [of for of, was in on_record.items() if _may_differ(by_key[rollout, policy, of], was)]
-            for policy in result.policies
-        }
-        rows = [make_row(rollout, policy) for policy, responses in differing.items() if responses]
-        if rows:
-            is_stopped_otherwise = any("stopped" in responses for responses in differing.values())
-            (stopped_otherwise if is_stopped_otherwise else others).extend([make_row(rollout, RECORDED), *rows])
+    differing = frame[frame["may_differ"] & frame["response"].isin(_COMPARED)]
+    for rollout, responses in differing.groupby("rollout", sort=False):
+        rows = [make_row(str(rollout), policy) for policy in (RECORDED, *responses["policy"].unique())]
+        (stopped_otherwise if responses["response"].eq("stopped").any() else others).extend(rows)
     return stopped_otherwise + others
-
-
-def _may_differ(row: Mapping[Any, Any], was: Mapping[Any, Any]) -> bool:
-    """Return whether a response is unknown, or differs from what is on record, if that is known."""
-    if not was["is_known"]:
-        return bool(was["response"] == "stopped")
-    return not (row["is_known"] and math.isclose(row["low"], was["low"], rel_tol=1e-12))
 
 
 def _say_outcome(low: float, high: float) -> str:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from simdeploy.analysis.asking.naming import describe_measure
 from simdeploy.analysis.comparison.measured import find_rows, name_rows
+from simdeploy.analysis.comparison.ranking import TOO_WIDE
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.check import describe_requirement, estimate_scale
@@ -136,25 +137,17 @@ def _tell_best(
         if ranked["policy_estimate"].min() < ranked["policy_estimate"].iloc[0]:
             among = wording.capitalize(f"{among}in the same worlds, ")
         start = f"{among}{wording.list_some(best)} {'has' if len(best) == 1 else 'have'} the {most} {noun}: {amount}"
-    vague = ranked.loc[_is_vague(ranked), "policy"].tolist()
+    vague = ranked.loc[ranked["reason"].eq(TOO_WIDE), "policy"].tolist()
     others, rivals = ([policy for policy in some if policy not in vague] for some in (others, rivals))
-    why = wording.say_why_rivals(ranked.loc[ranked["policy"].isin(rivals), "is_trusted"].tolist())
+    why = wording.find_shared_reason(ranked.loc[ranked["policy"].isin(rivals), "reason"])
     ends = wording.compare_with_others(others, rivals, than, noun="policy", why=why)
     if vague:
         ends = [
-            f"{end}; {names} {wording.is_or_are(len(vague))} too uncertain to rule out"
+            f"{end}; {names} {wording.is_or_are(len(vague))} {TOO_WIDE}"
             for names in wording.list_forms(vague)
             for end in ends
         ]
     return [f"{start}{end}" for end in ends]
-
-
-def _is_vague(ranked: pd.DataFrame) -> pd.Series:
-    """Return which policies may be the best although one with a better estimate can't be, because their intervals are wider."""
-    is_excluded = ranked["verdict"].eq("worse")
-    if not is_excluded.any():
-        return is_excluded
-    return ~is_excluded & ranked["rank"].gt(ranked.loc[is_excluded, "rank"].min())
 
 
 def _scale_of_best(comparison: Comparison, of: str, ranked: pd.DataFrame) -> formatting.Scale:
@@ -266,8 +259,8 @@ def _tabulate_ranking(comparison: Comparison, of: str, ranked: pd.DataFrame) -> 
     rows = ranked.assign(
         gap=[_write_gap(low, high, scale, is_trusted=is_trusted) for low, high, is_trusted in ends],
         is_best=[
-            "not ruled out" if is_vague else words.get(verdict, "may be")
-            for verdict, is_vague in zip(ranked["verdict"], _is_vague(ranked), strict=True)
+            "not ruled out" if reason == TOO_WIDE else words.get(verdict, "may be")
+            for verdict, reason in zip(ranked["verdict"], ranked["reason"], strict=True)
         ],
     )
     columns = (

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.analysis.asking.judging import IN_INTERVAL
 from simdeploy.analysis.comparison.measured import find_rows
 from simdeploy.errors import plural
 from simdeploy.report.check import describe_requirement
 from simdeploy.report.formatting import Scale, find_cost_unit, format_amount
-from simdeploy.report.wording import join_words, list_forms, list_some
+from simdeploy.report.wording import find_shared_reason, join_words, list_forms, list_some
 from simdeploy.scenario.measures import Measure, parse_requirement
 
 if TYPE_CHECKING:
@@ -61,9 +60,8 @@ def tell_undecided(comparison: Comparison, policies: Collection[str]) -> list[st
     else:
         requirements = ["some requirements"]
     forms = [f"Undecided{who}: {what}" for who in subjects for what in requirements]
-    reasons = rows["reason"].unique().tolist()
-    explained = [f"{form} ({reasons[0]})" for form in forms] if len(reasons) == 1 and IN_INTERVAL not in reasons else []
-    return [*explained, *forms]
+    why = find_shared_reason(rows["reason"])
+    return [*([f"{form} ({why})" for form in forms] if why else []), *forms]
 
 
 def _miss(policies: Sized) -> str:

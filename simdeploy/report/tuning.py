@@ -218,7 +218,7 @@ def _tell_rivals(result: Tuning) -> list[str]:
     rivals = result.policies[
         result.policies["measure"].eq(str(result.of)) & result.policies["policy"].str.startswith(RUNNER_UP)
     ]
-    why = wording.say_why_rivals(rivals["difference_is_trusted"].tolist())
+    why = wording.find_shared_reason(rivals["reason"])
     short = f"{plural(n, 'other')} may be as good"
     return [*([f"{short} ({why})"] if why else []), short]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
+from simdeploy.analysis.asking.judging import IN_INTERVAL
 from simdeploy.analysis.asking.naming import LABELS, describe_measure
+from simdeploy.analysis.asking.verdicts import CONTAINS_0
 from simdeploy.errors import plural
 
 if TYPE_CHECKING:
@@ -289,15 +291,17 @@ def compare_with_others(
     return [*([f"{end} ({why})" for end in ends] if why else []), *ends]
 
 
-def say_why_rivals(are_trusted: Collection[bool]) -> str:
-    """Say that no difference from a rival can be trusted; empty if some can, as then the intervals contain 0.
+def find_shared_reason(reasons: Iterable[str]) -> str:
+    """Return the reason that all have; empty if they differ, or if it goes without saying, as an interval that allows for both.
 
     Examples
     --------
-    >>> say_why_rivals([False, True]), say_why_rivals([False])
-    ('', "the interval of the difference can't be trusted")
+    >>> from simdeploy.analysis.asking.verdicts import CONTAINS_0
+    >>> find_shared_reason(["why", "why"]), find_shared_reason(["why", "why not"]), find_shared_reason([CONTAINS_0])
+    ('why', '', '')
     """
-    return "the interval of the difference can't be trusted" if are_trusted and not any(are_trusted) else ""
+    distinct = set(reasons)
+    return distinct.pop() if len(distinct) == 1 and not distinct & {CONTAINS_0, IN_INTERVAL} else ""
 
 
 def list_forms(words: Sequence[str], most: int = 3, *, separator: str = ",") -> list[str]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Literal
 
 from simdeploy.result import INTERVAL, Columns, Result, floats
 
@@ -94,6 +94,7 @@ class Forecast(Result):
     why_tried: str
     confidence_level: float
     computed_under: Mapping[str, Any]
+    also: ClassVar[tuple[str, ...]] = ("way", "is_soon_found")
 
     @property
     def way(self) -> Way:
@@ -135,7 +136,7 @@ class Advice(Forecast):
         less by more than 5 %, as far as the simulated worlds show, and waiting does not pay either.
     """
 
-    also = ("wait",)
+    also = (*Forecast.also, "wait", "is_undecided")
     acts: Annotated[pd.DataFrame, Columns(ACTS)]
     waiting: Annotated[pd.DataFrame, Columns(WAITING, words={"how": How})]
     best: str

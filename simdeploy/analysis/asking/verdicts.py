@@ -16,6 +16,10 @@ DifferenceVerdict = Literal["better", "worse", "equal", "unclear", "unknown"]
 # A verdict on several differences: "trades" if some are better and others worse.
 JointVerdict = Literal[DifferenceVerdict, "trades"]
 
+# Why a verdict on a difference is ``unclear``.
+CONTAINS_0 = "the interval of the difference contains 0"
+UNTRUSTED = "the interval of the difference can't be trusted"
+
 Direction = Literal["min", "max"]
 
 # Other measures have no side that is better for every release: a health check should find failed nodes of a defective
@@ -76,6 +80,19 @@ def judge_difference(
         [unknown, low > 0, high < 0, (low == 0) & (high == 0)], ["unknown", more, less, "equal"], "unclear"
     )
     return verdicts if verdicts.ndim else cast("DifferenceVerdict", verdicts.item())
+
+
+def why_unclear(verdict: str | None, *, is_trusted: bool) -> str:
+    """Return the reason for a verdict on a difference if it is ``unclear``, otherwise an empty text.
+
+    Examples
+    --------
+    >>> why_unclear("unclear", is_trusted=False), why_unclear("better", is_trusted=False)
+    ("the interval of the difference can't be trusted", '')
+    """
+    if verdict != "unclear":
+        return ""
+    return CONTAINS_0 if is_trusted else UNTRUSTED
 
 
 def judge_change(

@@ -152,7 +152,12 @@ def backtest(
         for name in bounded[RECORDED]
         for policy, of_policy in bounded.items()
         for row in _to_rows(
-            name, policy, of_policy[name], estimates[policy].get(name, {}), moved_s.get((policy, name), 0.0)
+            name,
+            policy,
+            of_policy[name],
+            bounded[RECORDED][name],
+            estimates[policy].get(name, {}),
+            moved_s.get((policy, name), 0.0),
         )
     ]
     defective = {str(history.rollout["rollout"]): history.rollout["defective"] for history in histories}
@@ -226,7 +231,12 @@ def _name_policies(policies: Any) -> dict[str, Any]:
 
 
 def _to_rows(
-    rollout: str, policy: str, bounds: Mapping[str, Bounds], estimates: Mapping[str, float], moved_s: float
+    rollout: str,
+    policy: str,
+    bounds: Mapping[str, Bounds],
+    recorded: Mapping[str, Bounds],
+    estimates: Mapping[str, float],
+    moved_s: float,
 ) -> list[dict[str, Any]]:
     return [
         {
@@ -238,7 +248,17 @@ def _to_rows(
             "high": bounds[response].high,
             "modelled": estimates.get(response, math.nan),
             "moved_s": moved_s,
+            "may_differ": policy != RECORDED
+            and response in recorded
+            and _may_differ(response, bounds[response], recorded[response]),
         }
         for response in RESPONSES
         if response in bounds
     ]
+
+
+def _may_differ(response: str, bounds: Bounds, recorded: Bounds) -> bool:
+    """Return whether a response is unknown, or differs from what is on record, if that is known."""
+    if recorded.low != recorded.high:
+        return response == "stopped"
+    return bounds.low != bounds.high or not math.isclose(bounds.low, recorded.low, rel_tol=1e-12)

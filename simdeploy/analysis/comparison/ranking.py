@@ -9,7 +9,13 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import numpy as np
 
-from simdeploy.analysis.asking.verdicts import DifferenceVerdict, Direction, find_direction, judge_difference
+from simdeploy.analysis.asking.verdicts import (
+    DifferenceVerdict,
+    Direction,
+    find_direction,
+    judge_difference,
+    why_unclear,
+)
 from simdeploy.analysis.comparison.measured import name_measure
 from simdeploy.result import INTERVAL
 from simdeploy.statistics.pairs import pair_policies
@@ -44,7 +50,10 @@ RANKING = {
     "is_trusted": "bool",
     "unknown_fraction": "float64",
     "verdict": "str",
+    "reason": "str",
 }
+# The reason why a policy is not ruled out although one with a better estimate is.
+TOO_WIDE = "too uncertain to rule out"
 # A policy that is shown to miss a requirement is not ranked.
 RankVerdict = Literal[DifferenceVerdict, "excluded"]
 
@@ -212,6 +221,7 @@ def tabulate_ranking(values: Values, confidence_level: float, excluded: Collecti
         ranking = rank_policies(
             placed, is_rate=measure.kind == "rate", direction=direction, confidence_level=confidence_level
         )
+        verdict = np.where(is_excluded, "excluded", _judge(ranking))
         part = {
             "policy": values.cases["policy"].to_numpy(object),
             "rank": ranking.rank,
@@ -225,7 +235,8 @@ def tabulate_ranking(values: Values, confidence_level: float, excluded: Collecti
             "n": ranking.n,
             "is_trusted": ranking.is_trusted,
             "unknown_fraction": unknown,
-            "verdict": np.where(is_excluded, "excluded", _judge(ranking)),
+            "verdict": verdict,
+            "reason": _explain(ranking, verdict),
         }
         parts.append(_name(part, measure))
     return _join(parts, RANKING)
@@ -241,6 +252,15 @@ def _judge(ranking: Ranking) -> np.ndarray:
         "equal": (ranking.low == 0) & (ranking.high == 0) & ranking.is_trusted,
     }
     return np.select(list(conditions.values()), list(conditions), "unclear")
+
+
+def _explain(ranking: Ranking, verdict: np.ndarray) -> list[str]:
+    """Return why policies may be the best besides others; empty for other verdicts."""
+    best_ruled_out = ranking.rank[verdict == "worse"].min(initial=np.inf)
+    return [
+        TOO_WIDE if word == "unclear" and rank > best_ruled_out else why_unclear(word, is_trusted=is_trusted)
+        for word, rank, is_trusted in zip(verdict.tolist(), ranking.rank, ranking.is_trusted.tolist(), strict=True)
+    ]
 
 
 def _name(part: Mapping[str, Any], measure: Measure) -> dict[str, Any]:

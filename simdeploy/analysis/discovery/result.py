@@ -103,6 +103,7 @@ class Discovery(Result):
     n_failed: int
     confidence_level: float
     computed_under: Mapping[str, Any]
+    also = ("why_undecided",)
 
     @property
     def n_undecided(self) -> int:

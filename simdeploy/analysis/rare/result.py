@@ -136,6 +136,7 @@ class Rare(Result):
     kinds: Annotated[pd.DataFrame, Columns(KIND_COLUMNS)]
     steps: Annotated[pd.DataFrame, Columns(STEP_COLUMNS)]
     computed_under: Mapping[str, Any]
+    also = ("is_often", "more_may_help", "only_plain_helps")
 
     @property
     def more_may_help(self) -> bool:

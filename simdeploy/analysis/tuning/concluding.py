@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.asking.pricing import describe_costs
-from simdeploy.analysis.asking.verdicts import Direction, find_direction, judge_change
+from simdeploy.analysis.asking.verdicts import Direction, find_direction, judge_change, why_unclear
 from simdeploy.analysis.tuning import result
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
 from simdeploy.analysis.tuning.question import WORLDS_OF_A_BATCH, Question
@@ -177,6 +177,7 @@ def _tabulate_policies(question: Question, confirmed: Confirmed | None, roles: M
                     **estimate.to_row(),
                     **interval_cells("difference", less),
                     "verdict": verdict,
+                    "reason": why_unclear(verdict, is_trusted=less.is_trusted),
                     "unknown_fraction": unknown,
                 }
             )

@@ -25,7 +25,7 @@ VALUELESS = NEVER_ENDS, FAILED = "never ends", "failed"
 Doubt = Literal["budget", "contradicted", "skewed", "requirements"]
 
 _ESTIMATE = {**INTERVAL, "n": "int64"}
-_JUDGED = {"verdict": "str", "unknown_fraction": "float64"}
+_JUDGED = {"verdict": "str", "reason": "str", "unknown_fraction": "float64"}
 POLICY = {
     "policy": "str",
     "candidate": "int64",
@@ -62,7 +62,7 @@ class Tuning(Result):
         `estimate`, `low`, `high`, `n`, `is_trusted`, and the difference from the recommended policy `difference`, `difference_low`,
         `difference_high`, `difference_is_trusted`; for the objective these intervals hold for all policies together. `verdict` compares with the
         recommended policy: better, worse, equal, unclear or unknown; missing for that policy itself, and for a
-        significant difference in a measure without a better side. `unknown_fraction`, of the objective, is the share of
+        significant difference in a measure without a better side. `reason` says why it is unclear. `unknown_fraction`, of the objective, is the share of
         its worlds without a value because a rollout never ends.
     verdicts : DataFrame
         `policy`, `requirement`, `estimate`, the bounds `low` and `high` used to judge it, `n`, and the `verdict` (met,
