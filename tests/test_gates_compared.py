@@ -412,6 +412,7 @@ UNKNOWN = (math.nan, math.nan)
     ("less", "verdict", "shown", "sentence"),
     [
         (((-0.2, -0.1), (-0.1, 0.1)), "better", "better", "Use other instead of the threshold: "),
+        (((-0.2, -0.1), (0.0, 0.0)), "better", "better", "-20.0 to -10.0 pp, escapes stay the same (95 % CI)."),
         (((0.1, 0.2), (0.0, 0.0)), "worse", "worse", "other has more errors."),
         (((-0.2, -0.1), (-0.2, -0.1)), "trades", "trade-off", "other lowers one error but raises the other."),
         (((0.0, 0.0), (0.0, 0.0)), "equal", "equal", "No other gate clearly errs less"),

@@ -461,7 +461,7 @@ def test_endless_rollouts_say_nothing():
 def stated_verdict(sentence):
     """Return the verdict that a sentence states on the next step of a lever."""
     words = {
-        "not clearly different": "equal",
+        "saves nothing": "equal",
         "not certain": "unclear",
         "is unknown": "unknown",
         "worthwhile": "better",

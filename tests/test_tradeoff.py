@@ -298,6 +298,13 @@ def test_every_verdict_is_data(intervals, verdicts, both, sentence, shown):
     assert found.summarize()[0].rows[1][-1] == shown
 
 
+def test_no_difference_in_few_worlds():
+    """If all of too few worlds are equal, the answer says that no change was seen, without a number. [contract]"""
+    found = pretend(NONE, WITHIN)
+    answer = replace(found, differences=found.differences.assign(verdict="unclear")).answer
+    assert "API default max_failed_nodes 2: no change in false alarms was seen, no clear change in makespan (" in answer
+
+
 def test_impossible_measures_are_no_default_axes():
     """Scenarios without a defective kind, without a good one, or without a release get possible measures. [contract]"""
     kinds = {"bad": {"probability": 1, "defective": True, "error_rate": 0.2}}

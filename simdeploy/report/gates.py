@@ -80,6 +80,9 @@ def _tell_best(result: GateComparison, verdicts: Mapping[str, str]) -> list[str]
     changes = []
     for name, size in (("false alarms", 0.0), ("escapes", result.size)):
         row = result.difference(result.best, size, STOPPED)
+        if row["verdict"] == "equal":
+            changes.append(f"{name} stay the same")
+            continue
         ends = (row["low"], row["high"]) if size == 0 else (-row["high"], -row["low"])
         how = "change by" if row["verdict"] in ("better", "worse") else "stay within"
         changes.append(f"{name} {how} {formatting.format_interval(*ends, formatting.POINTS)}")

@@ -42,6 +42,8 @@ def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -
     row = next_step.iloc[0]
     if row["verdict"] == "unknown":
         return f"the effect of {_ONE_MORE[lever]} is unknown"
+    if row["verdict"] == "equal":
+        return f"{_ONE_MORE[lever]} saves nothing"
     saves = row["estimate"] >= 0
     ends = (row["estimate"], row["low"], row["high"]) if saves else (-row["estimate"], -row["high"], -row["low"])
     amounts = {**row, **dict(zip(("estimate", "low", "high"), ends, strict=True))}
@@ -50,11 +52,7 @@ def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -
     effect = f"{_ONE_MORE[lever]} {'saves' if saves else 'costs'} {amount}"
     if row["verdict"] == "better":
         return f"{effect}, worthwhile up to {_write_amount(lever, limit['pays_until'])}"
-    if row["verdict"] == "worse":
-        return effect
-    # An interval that can't be trusted may be far from 0.
-    doubt = "not clearly different from 0" if row["verdict"] == "equal" else "but that is not certain"
-    return f"{effect}, {doubt}"
+    return effect if row["verdict"] == "worse" else f"{effect}, but that is not certain"
 
 
 def _write_amount(lever: str, value: float) -> str:

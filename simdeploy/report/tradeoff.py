@@ -135,6 +135,8 @@ def _tell_change(result: Tradeoff, measure: Measure, change: Mapping[Any, Any]) 
         return f"{name} unknown ({100 * change['unknown_fraction']:.3g} % of the rollouts never end)"
     if verdict == "equal":
         return f"{name} unchanged"
+    if verdict == "unclear" and change["low"] == change["high"] == 0:
+        return f"no change in {name} was seen"
     by = _write_difference(change, formatting.difference_scale(scale))
     if verdict == "unclear":
         return f"no clear change in {name} ({by})"
