@@ -24,7 +24,7 @@ from simdeploy.experiments.levers import find_levers
 from simdeploy.explorer.controls import find_policy_controls, find_world_controls
 from simdeploy.explorer.film import make_film
 from simdeploy.explorer.position import Place, Position, settle
-from simdeploy.report.formatting import UNTRUSTED, format_amount, measure_scale, write_estimate
+from simdeploy.report.formatting import UNTRUSTED, format_briefly, measure_scale, write_estimate
 from simdeploy.report.wording import capitalize, name_briefly
 from simdeploy.scenario.measures import Measure, parse_measure
 from simdeploy.scenario.written_specs import write_specs
@@ -262,7 +262,7 @@ def _to_row(row: Mapping[Any, Any], cost_unit: str) -> dict[str, Any]:
         "high": high,
         "n": int(row["n"]),
         "is_trusted": bool(row["is_trusted"]),
-        "text": format_amount(row["estimate"], scale),
+        "text": format_briefly(row["estimate"], scale),
         "interval": interval.removeprefix(UNTRUSTED),
         "factor": scale.factor,
         "unit": scale.unit,

@@ -112,7 +112,7 @@ def settle(position: Position, scenario: Scenario, policies: Mapping[str, Scenar
     (1, [0.75, 0.25])
     """
     if position.policy not in policies:
-        raise InputError(not_among("no such policy", ("position", "policy"), position.policy, list(policies)))
+        raise InputError(not_among("no such policy", ("policy",), position.policy, list(policies)))
     policy = policies[position.policy]
     levers = find_levers(position.values, [scenario], [policy.spec])
     values = dict(zip(levers, position.values.values(), strict=True))

@@ -259,6 +259,20 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
     return f"{number:{form}} {scale.unit}".rstrip()
 
 
+def format_briefly(value: float, scale: Scale) -> str:
+    """Write a number without an interval, with its unit, where there is no room for more than seven digits.
+
+    Examples
+    --------
+    >>> format_briefly(12345.6, NO_SCALE), format_briefly(11_571_131_943.2, Scale(1, "EUR"))
+    ('12,346', '11.6 billion EUR')
+    """
+    for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
+        if abs(value * scale.factor) >= max(size, 1e7):
+            return format_amount(value, Scale(scale.factor / size, f"{word} {scale.unit}".rstrip()))
+    return format_amount(value, scale)
+
+
 def round_up(n: float) -> int:
     """Round a number of replications up to two digits.
 

@@ -13,7 +13,7 @@ class Explorer {
     this.heard = (answer) => {
       if (answer.view === undefined || answer.view === this.view) this.hear(answer);
     };
-    this.moved = () => this.goTo(withValues(this.model.get("position")), null, { isOwn: false });
+    this.moved = () => this.goTo(withValues(this.model.get("position")) ?? this.about?.start, null, { isOwn: false });
     this.finished = () => this.finish();
     this.pressed = (event) => this.press(event);
     model.on("msg:custom", this.heard);
@@ -84,6 +84,9 @@ class Explorer {
     this.change = make("p", { class: "last-change" });
     this.message = make("div", { class: "message", role: "alert" });
     this.warnings = make("ul", { class: "warnings", "aria-label": "Warnings" });
+    const panels = make("div", { class: "panels" }, make("div", {}, this.tradeoff.element, this.policy.element), this.rollout.element);
+    // Until there are controls, as after a link that is refused, there is nothing to show in them.
+    this.columns = make("div", { class: "columns", hidden: true }, this.controls.element, panels);
     this.root.append(
       make(
         "header", {}, make("div", { class: "title" }, make("h1", { title: about.description || null }, about.scenario), make("p", {}, `${plural(about.nodes, "node")}, policy `, this.policies)),
@@ -94,7 +97,7 @@ class Explorer {
         this.message,
       ),
       this.warnings,
-      make("div", { class: "columns" }, this.controls.element, make("div", { class: "panels" }, make("div", {}, this.tradeoff.element, this.policy.element), this.rollout.element)),
+      this.columns,
     );
     // A page of its own handles keys wherever the focus is.
     this.keys = this.model.get("has_link") ? document : this.root;
@@ -250,6 +253,7 @@ class Explorer {
   }
 
   showControls(controls) {
+    this.columns.hidden = false;
     this.controls.build(controls);
     const levers = controls.filter((control) => control.group === "policy" && control.kind !== "choice");
     const isThere = levers.some((control) => control.name === this.lever);

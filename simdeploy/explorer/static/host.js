@@ -43,9 +43,7 @@ class Model {
     this.waits_ms = 500;
     this.connect();
     addEventListener("hashchange", () => {
-      const position = readFragment();
-      if (position === null || writeFragment(position) === writeFragment(this.values.position ?? { policy: "", values: {} })) return;
-      this.values.position = position;
+      this.values.position = readFragment();
       this.tell("change:position");
     });
   }
