@@ -338,7 +338,8 @@ def test_the_explorer_is_accessible(explore, name, options):
 
 
 @pytest.mark.parametrize(
-    ("size", "stays"), [((1280, 800), True), ((1024, 600), True), ((390, 700), True), ((844, 390), False), ((320, 256), False)]
+    ("size", "stays"),
+    [((1280, 800), True), ((1024, 600), True), ((390, 700), True), ((844, 390), False), ((320, 256), False)],
 )
 def test_estimates_stay_in_view_where_there_is_room(size, stays, explore):
     """The estimates stay above the sliders, but not in a low window, such as at 400 % zoom, which they would fill. [contract]"""
