@@ -216,6 +216,7 @@ def test_acts_that_nothing_decides():
     )
     assert result.answer.endswith("So few worlds can't rule out that it costs less. Simulate more --replications.")
     assert UNTRUSTED not in str(tabulate(result)[0])
+    assert [row[2] == "" for row in tabulate(result)[0].rows if row[0] in ("go on", "cancel")] == [True, False]
     untrusted = dataclasses.replace(result, acts=result.acts.assign(is_trusted=False, more_is_trusted=False))
     assert "That can't be trusted, because a few worlds decide it. " in untrusted.answer
     assert UNTRUSTED in str(tabulate(untrusted)[0])

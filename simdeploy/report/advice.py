@@ -153,7 +153,10 @@ def tabulate(result: Forecast) -> tuple[Table, ...]:
 def _tabulate_acts(advice: Advice) -> Table:
     acts, scale = advice.acts, _cost_scale(advice)
     longest = float(acts["time_left_s"].max())
-    frame = acts.assign(left=[formatting.format_amount(s, formatting.time_scale(longest)) for s in acts["time_left_s"]])
+    frame = acts.assign(
+        left=[formatting.format_amount(s, formatting.time_scale(longest)) for s in acts["time_left_s"]],
+        more_than_best=acts["more_than_best"].where(acts["more_than_best"].ne(0)),  # no difference from itself
+    )
     columns = (
         Column("act", "act"),
         Column("cost", "cost", "stacked estimate", scale, interval="estimate"),

@@ -247,6 +247,8 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
     --------
     >>> format_amount(0.0123, PERCENT), format_amount(float("nan"), PERCENT), format_amount(12345.6, NO_SCALE)
     ('1.23 %', 'no value', '12,346')
+    >>> format_amount(1500, NO_SCALE, digits=6)
+    '1,500'
     >>> format_amount(0.0000123, PERCENT), format_amount(4.48e-07, PERCENT), format_amount(-0.0, NO_SCALE)
     ('0.00123 %', '4.48e-07', '0')
     """
@@ -255,7 +257,7 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
     number = value * scale.factor + 0.0  # 0.0 instead of -0.0
     if scale == PERCENT and 0 < abs(number) < _LEAST_PERCENT:
         return f"{value:.{digits}g}"
-    form = ",.0f" if abs(number) >= 10**digits else f".{digits}g"
+    form = ",.0f" if abs(number) >= 10**digits else f",.{digits}g"
     return f"{number:{form}} {scale.unit}".rstrip()
 
 
