@@ -1,8 +1,10 @@
 """Rollouts on record as the worlds of a scenario: each replication is one of them, under any policy."""
 
+import gc
 import math
 import pickle
 import shutil
+import weakref
 from collections import Counter
 from dataclasses import replace
 
@@ -14,11 +16,14 @@ import simdeploy
 from simdeploy import InputError, Scenario, backtest, simulate
 from simdeploy.analysis.asking.simulating import cap_replications
 from simdeploy.engines.choice import choose_engine
+from simdeploy.engines.replay import KnownNode
+from simdeploy.engines.replay.silences import Silences
 from simdeploy.engines.replay.worlds import Past, choose_past
 from simdeploy.errors import catch_warned
 from simdeploy.explorer.answering import Explorer
 from simdeploy.scenario.past_rollouts import find_kind
 from simdeploy.sharing.simulating import Request, report_scenario
+from simdeploy.world.realized import World
 
 FLEET = {
     "nodes": 10,
@@ -54,6 +59,11 @@ def folder(drawn, tmp_path_factory):
 @pytest.fixture(scope="module")
 def scenario(folder):
     """Return the same scenario with worlds on record."""
+    return read(folder)
+
+
+def read(folder):
+    """Read it anew."""
     return Scenario.from_dict({**RAW, "fleet": {**FLEET, "records": "history"}}, base=folder)
 
 
@@ -85,22 +95,83 @@ def test_other_policies_are_as_in_a_backtest(folder, scenario):
     assert n_known > N
 
 
-def test_policies_share_what_depends_on_the_record_alone(scenario, monkeypatch):
-    """A record is read once for all policies, whose rows are those of single rollouts to the last digit. [property]"""
+def test_a_record_is_read_once(folder, scenario, monkeypatch):
+    """Policies, repetitions and other fleets share what depends on the record alone; rows are those of single rollouts. [property]"""
+    singles = {
+        (name, replication): rows(simulate(scenario, name, replication=replication))
+        for name in POLICIES
+        for replication in range(2 * N)
+    }
     n_read = Counter()
-    read = Past.of
+    of = Past.of
 
     def count(history):
         n_read[history.rollout["rollout"]] += 1
-        return read(history)
+        return of(history)
 
     monkeypatch.setattr(Past, "of", count)
-    table = simdeploy.replicate(scenario, replications=N)
+    scenario = read(folder)
+    table = simdeploy.replicate(scenario, replications=2 * N)
     simdeploy.timelines(scenario, replications=N, until="10m")
-    assert n_read == {str(replication): 2 for replication in range(N)}
+    simdeploy.sweep(
+        scenario, "fours", vary={"fleet.start_hang": [0.1, 0.2], "max_failed_nodes": [1, 2]}, replications=N
+    )
+    assert n_read == {str(replication): 1 for replication in range(N)}
     for row in table.to_dict("records"):
-        values = rows(simulate(scenario, row["policy"], replication=row["replication"]))
+        values = singles[row["policy"], row["replication"]]
         assert {name: None if row[name] != row[name] else row[name] for name in values} == values
+
+
+def test_records_are_not_kept(folder):
+    """The records of a scenario that is gone leave the memory. [property]"""
+    scenario = read(folder)
+    simdeploy.replicate(scenario, replications=1)
+    history = weakref.ref(scenario.past.histories[0])
+    del scenario
+    gc.collect()
+    assert history() is None
+
+
+def test_silent_nodes_make_the_attempts_of_a_world_as_silent(scenario):
+    """Of many series of attempts, a silent node makes the first that begins with as long a silence, one by one. [oracle]"""
+    fleet = {
+        "nodes": 40,
+        "start_attempts": 2,
+        "start_hang": 0.01,
+        "start_failure": 0.3,
+        "update_duration": FLEET["update_duration"],
+    }
+    classes = [
+        {
+            "name": "slow",
+            "share": 0.4,
+            "start_attempts": 3,
+            "start_hang": 0,
+            "update_duration": {"uniform": {"low": 0, "high": 90}},
+        }
+    ]
+    drawn = Scenario.from_dict({**RAW, "fleet": {**fleet, "classes": classes}})
+    world = World(drawn.fleet, drawn.release, drawn.operator, SEED, 3)
+    silent_ns = [node * 10**10 for node in range(39)] + [10**15]
+    silences = Silences([KnownNode(0, "silent", silent) for silent in silent_ns])
+
+    def is_silent(node, first, n):
+        ends = 0
+        for attempt in range(first, first + n):
+            ends += world.start_ns(node, attempt)
+            if ends > silent_ns[node] or world.start_hangs(node, attempt):
+                return True
+            if not world.start_fails(node, attempt):
+                return False
+        return False
+
+    firsts = []
+    for node in range(40):
+        n = world.behaviour_of[node].start_attempts
+        firsts.append(next((first for first in range(0, 200 * n, n) if is_silent(node, first, n)), None))
+        assert silences.find_first(world, node) == firsts[-1]
+    assert None in firsts
+    assert max(first or 0 for first in firsts) > 100
 
 
 def test_unrecorded_outcomes_follow_the_fleet(tmp_path):

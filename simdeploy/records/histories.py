@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import math
 from dataclasses import dataclass, field, fields, replace
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.records.table import COLUMNS, Records
@@ -20,7 +20,8 @@ if TYPE_CHECKING:
 Row = dict[str, Any]
 
 
-class History(NamedTuple):
+@dataclass(frozen=True, eq=False)
+class History:
     """The records of one rollout, row by row; missing values are None."""
 
     rollout: Row
@@ -102,7 +103,7 @@ def _fill(histories: Iterable[History], fleet_size: int | None) -> list[History]
             problems.append(_explain_fleet(name, len(rows), n_nodes))
             continue
         unnamed = [_make_empty_row(name, number) for number in range(int(n_nodes) - len(rows))]
-        filled.append(history._replace(nodes=[*rows, *unnamed]))
+        filled.append(replace(history, nodes=[*rows, *unnamed]) if unnamed else history)
     raise_if_any(tell_once(problems))
     return filled
 

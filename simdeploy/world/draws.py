@@ -154,6 +154,11 @@ class Draws:
             return at_index
         return uniforms(self.seed, self._replication_of(stream.block, nodes), stream, nodes, index)
 
+    def table(self, stream: Stream, nodes: np.ndarray, indices: np.ndarray) -> FloatArray:
+        """Return the numbers of some nodes at some indices, shape (nodes, indices)."""
+        replication = np.asarray(self._replication_of(stream.block, nodes))[..., np.newaxis]
+        return uniforms(self.seed, replication, stream, nodes[:, np.newaxis], indices)
+
     def first(self, stream: Stream, nodes: np.ndarray, n: int) -> FloatArray:
         """Return the numbers of some nodes at indices 0, ..., n - 1 of a stream with paired indices, shape (nodes, n)."""
         index_blocks = np.arange((n + 1) // 2)

@@ -132,6 +132,17 @@ class World:
         p = self._p_start_failure[self.class_numbers[node]][self.affected[node]]
         return p > 0 and self.draws.draw(_START_FAILURE, node, attempt) < p
 
+    def attempts_of(self, number: int, nodes: np.ndarray, attempts: np.ndarray) -> tuple[np.ndarray, ...]:
+        """Return durations of attempts of nodes of a class, whether they hang and whether others fail; shape (nodes, attempts)."""
+        is_affected = np.array(self.affected)[nodes].astype(np.int64)[:, np.newaxis]
+        u = bend(self.draws.table(Stream.UPDATE_DURATION, nodes, attempts), self.tilt.update_duration)
+        p_hang, p_failure = np.array([self._p_start_hang[number], self._p_start_failure[number]])
+        return (
+            sample_ns(self.behaviours[number].update_duration, u, self._slowdown[number]),
+            self.draws.table(_START_HANG, nodes, attempts) < p_hang[is_affected],
+            self.draws.table(_START_FAILURE, nodes, attempts) < p_failure[is_affected],
+        )
+
     def rollback_ns(self, node: int) -> int:
         """Return the duration of a rollback, nanoseconds."""
         return self._rollback_ns.take(node, 0, self._rollback_block)

@@ -7,9 +7,10 @@ number that decides the value in a simulated world then selects a quantile.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from fractions import Fraction
+from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -70,7 +71,7 @@ class Modeller:
         weights = weights * np.exp(logs - logs.max()) if kinds and weights.sum() > 0 else np.ones(len(kinds))
         self._kind = np.cumsum(weights / weights.sum()) if kinds else np.ones(0)
         self._none = None if kinds else self._branch(None, np.zeros(self._nodes))
-        self._slowdown = _Posterior.of(self._judge_slowdowns)
+        self._slowdown = _Posterior.of(self._judge_slowdowns())
 
     def draw(self, seed: int, replication: int) -> Model:
         """Return the model of one replication."""
@@ -113,11 +114,11 @@ class Modeller:
             baseline=baseline.tolist(),
         )
 
-    def _judge_slowdowns(self, u: np.ndarray) -> np.ndarray:
+    def _judge_slowdowns(self) -> np.ndarray:
         """Return the log-likelihood of the recorded durations, by the quantile of the slowdown."""
-        log_likelihood, seen = np.zeros(len(u)), self._seen
+        log_likelihood, seen = np.zeros(_POINTS), self._seen
         for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
-            scale = behaviour.slowdown.quantile(u)[:, np.newaxis]
+            scale = _find_quantiles(behaviour.slowdown, _POINTS)[:, np.newaxis]
             law = behaviour.update_duration
             if np.ptp(scale) == 0:
                 continue
@@ -136,16 +137,13 @@ class Modeller:
         seen = self._seen
         added = (0.0, 0.0) if kind is None else (kind.error_rate, kind.start_failure)
 
-        def judge_levels(u: np.ndarray) -> np.ndarray:
-            log_likelihood = np.zeros(len(u))
-            for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
-                p = behaviour.start_failure.quantile(u)[:, np.newaxis]
-                fails = 1 - (1 - p) * (1 - chances[members] * added[1])
-                log_likelihood += (seen.failed[members] * np.log(np.maximum(fails, _LEAST))).sum(axis=1)
-                log_likelihood += (seen.started[members] * np.log(np.maximum(1 - fails, _LEAST))).sum(axis=1)
-            return log_likelihood
-
-        level = _Posterior.of(judge_levels)
+        log_likelihood = np.zeros(_POINTS)
+        for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
+            p = _find_quantiles(behaviour.start_failure, _POINTS)[:, np.newaxis]
+            fails = 1 - (1 - p) * (1 - chances[members] * added[1])
+            log_likelihood += (seen.failed[members] * np.log(np.maximum(fails, _LEAST))).sum(axis=1)
+            log_likelihood += (seen.started[members] * np.log(np.maximum(1 - fails, _LEAST))).sum(axis=1)
+        level = _Posterior.of(log_likelihood)
         chances, total = chances.copy(), level.log_likelihood
         errors = []
         for behaviour, members in zip(self._fleet.behaviours, self._members, strict=True):
@@ -210,8 +208,7 @@ class _Posterior:
     log_likelihood: float
 
     @classmethod
-    def of(cls, judge: Callable[[np.ndarray], np.ndarray]) -> _Posterior:
-        logs = judge((np.arange(_POINTS) + 0.5) / _POINTS)
+    def of(cls, logs: np.ndarray) -> _Posterior:
         weights = np.exp(logs - logs.max())
         return cls(
             np.concatenate([[0.0], np.cumsum(weights / weights.sum())]),
@@ -227,33 +224,48 @@ class _Posterior:
 class _ErrorRates:
     """Posterior error rates of a class's nodes, given their windows: unaffected by the release, and affected."""
 
-    rates: np.ndarray  # at quantiles of their law
-    cdf: np.ndarray  # by whether it affects the node, node and quantile
+    law: Distribution
+    logs: tuple[
+        np.ndarray, np.ndarray
+    ]  # of the chances that a request succeeds and fails, by whether it affects the node and quantile
+    requests: np.ndarray
+    failed: np.ndarray
     likelihood: np.ndarray  # by whether it affects the node, and node
     log_scale: np.ndarray
-    law: Distribution
-    is_seen: np.ndarray
 
     @classmethod
     def of(cls, law: Distribution, requests: np.ndarray, failed: np.ndarray, added: float) -> _ErrorRates:
-        rates = law.quantile((np.arange(_POINTS_OF_NODES) + 0.5) / _POINTS_OF_NODES)
-        total = 1 - (1 - rates) * (1 - np.array([[0.0], [added]]))
-        good, bad = (np.log(np.maximum(each, _LEAST))[:, np.newaxis] for each in (1 - total, total))
-        logs = (requests - failed)[:, np.newaxis] * good + failed[:, np.newaxis] * bad
+        total = 1 - (1 - _find_quantiles(law, _POINTS_OF_NODES)) * (1 - np.array([[0.0], [added]]))
+        good, bad = np.log(np.maximum(1 - total, _LEAST)), np.log(np.maximum(total, _LEAST))
+        logs = _weigh(requests, failed, good[:, np.newaxis], bad[:, np.newaxis])
         scale = logs.max(axis=(0, 2), initial=-np.inf)
-        weights = np.exp(logs - scale[:, np.newaxis])
-        sums = weights.sum(axis=2, keepdims=True)
-        cdf = np.cumsum(
-            np.divide(weights, sums, out=np.full_like(weights, 1 / _POINTS_OF_NODES), where=sums > 0), axis=2
-        )
-        return cls(rates, cdf, weights.mean(axis=2), scale, law, requests > 0)
+        likelihood = np.exp(logs - scale[:, np.newaxis]).mean(axis=2)
+        return cls(law, (good, bad), requests, failed, likelihood, scale)
 
     def draw(self, u: np.ndarray, is_affected: np.ndarray) -> np.ndarray:
         """Return a rate for each node; nodes without windows have the prior law."""
-        places = (self.cdf[is_affected, np.arange(len(u))] < u[:, np.newaxis]).sum(axis=1)
-        given = self.rates[np.minimum(places, _POINTS_OF_NODES - 1)]
-        drawn: np.ndarray = np.where(self.is_seen, given, self.law.quantile(u))
+        logs = _weigh(self.requests, self.failed, *(each[is_affected] for each in self.logs))
+        weights = np.exp(logs - self.log_scale[:, np.newaxis])
+        sums = weights.sum(axis=1, keepdims=True)
+        cdf = np.cumsum(
+            np.divide(weights, sums, out=np.full_like(weights, 1 / _POINTS_OF_NODES), where=sums > 0), axis=1
+        )
+        places = (cdf < u[:, np.newaxis]).sum(axis=1)
+        given = _find_quantiles(self.law, _POINTS_OF_NODES)[np.minimum(places, _POINTS_OF_NODES - 1)]
+        drawn: np.ndarray = np.where(self.requests > 0, given, self.law.quantile(u))
         return drawn
+
+
+def _weigh(requests: np.ndarray, failed: np.ndarray, good: np.ndarray, bad: np.ndarray) -> np.ndarray:
+    """Return the log-likelihood of nodes' requests, given the logarithms of the chances of each one."""
+    weighed: np.ndarray = (requests - failed)[:, np.newaxis] * good + failed[:, np.newaxis] * bad
+    return weighed
+
+
+@lru_cache(maxsize=64)
+def _find_quantiles(law: Distribution, n: int) -> np.ndarray:
+    """Return equally likely quantiles of a law, which is the same for all rollouts."""
+    return law.quantile((np.arange(n) + 0.5) / n)
 
 
 def _lay_out(known: KnownRollout, fleet: Fleet) -> Fleet:

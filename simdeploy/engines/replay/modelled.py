@@ -6,10 +6,11 @@ from collections.abc import Generator
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.reference.node import Node
-from simdeploy.engines.reference.prober import Prober, Seen
+from simdeploy.engines.reference.prober import Prober, Seen, View
 from simdeploy.engines.replay.ledger import UnknownFateError
 from simdeploy.engines.replay.node import ReplayedNode
 from simdeploy.engines.replay.prober import ReplayedProber
+from simdeploy.engines.replay.silences import Silences
 from simdeploy.engines.schema import RUNNING
 from simdeploy.rules.health import HealthRecord
 
@@ -20,14 +21,14 @@ if TYPE_CHECKING:
     from simdeploy.engines.reference.clock import Process
 
 _FOR_EVER = 1 << 62
-# After this many worlds without a silence as long as the recorded one, the node hangs.
-_MOST_WORLDS = 200
 
 
 class ModelledNode(ReplayedNode):
     """A node that repeats its record, and then follows a model."""
 
-    __slots__ = ()
+    __slots__ = ("silences",)
+
+    silences: Silences  # of all nodes
 
     @property
     def known_until_ns(self) -> int:
@@ -48,7 +49,8 @@ class ModelledNode(ReplayedNode):
         if is_first and known.start != "silent" and not known.is_repeated_only:
             return (yield from self._start_as_recorded(deadline))
         self._ledger.record_unknown()
-        first = self._find_silence(known.start_ns) if is_first else 0
+        is_silent = is_first and known.start_ns >= 0
+        first = self.silences.find_first(self._site.world, self.number) if is_silent else 0
         if first is None:
             return (yield from self._hang(0, deadline))
         self.fate.attempts += first
@@ -56,19 +58,6 @@ class ModelledNode(ReplayedNode):
             return (yield from Node._start(self, deadline))  # noqa: SLF001
         finally:
             self.fate.attempts -= first
-
-    def _find_silence(self, for_ns: int) -> int | None:
-        """Return the first attempt of a series that begins with at least `for_ns` of silence; None if there is none."""
-        world, n = self._site.world, self._site.world.behaviour_of[self.number].start_attempts
-        for first in range(0, n * _MOST_WORLDS, n):
-            ends = 0
-            for attempt in range(first, first + n):
-                ends += world.start_ns(self.number, attempt)
-                if ends > for_ns or world.start_hangs(self.number, attempt):
-                    return first
-                if not world.start_fails(self.number, attempt):
-                    break
-        return None
 
     def _validate(self, deadline: int | None) -> Generator[simpy.Event, Any, str]:
         try:
@@ -94,13 +83,21 @@ class ModelledNode(ReplayedNode):
 class ModelledProber(ReplayedProber):
     """Returns recorded windows, and otherwise those of a model."""
 
-    def look_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
+    def can_look_ahead(self, number: int) -> bool:
+        """Return whether a node's future windows are independent of all events until then."""
+        return Prober.can_look_ahead(self, number)
+
+    def _are_alike(self, number: int, start: int, end: int) -> bool:  # noqa: ARG002
+        """Return False: recorded windows differ."""
+        return False
+
+    def _see(self, number: int, fate: NodeFate, window: int, start: int, end: int) -> View:
         """Return a recorded window, or a modelled one."""
         try:
-            return super().look_at(number, fate, start, end)
+            return super()._see(number, fate, window, start, end)
         except UnknownFateError:
             self._ledger.record_unknown()
-            return Prober.look_at(self, number, fate, start, end)
+            return Prober._see(self, number, fate, window, start, end)  # noqa: SLF001
 
     def look_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
         """Return the window of a node on the old version at the same time, recorded or modelled."""

@@ -4,14 +4,24 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from simdeploy.engines.reference.prober import Prober, Seen
+from simdeploy.engines.reference.prober import Prober, Seen, View
 from simdeploy.engines.replay.known import KnownRollout, SeenWindow
 from simdeploy.engines.replay.ledger import Ledger, UnknownFateError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from simdeploy.engines.recording import NodeFate
     from simdeploy.engines.reference.site import Site
     from simdeploy.engines.replay.node import ReplayedNode
+
+
+def _add(windows: Sequence[SeenWindow]) -> SeenWindow:
+    return SeenWindow(
+        sum(window.requests for window in windows),
+        sum(window.failed for window in windows),
+        all(window.up for window in windows),
+    )
 
 
 class ReplayedProber(Prober):
@@ -32,28 +42,20 @@ class ReplayedProber(Prober):
         self._ledger = ledger
         self._per_window = per_window
         self._same_gate = same_gate
-        self._is_counted = nodes_count
         self.nodes: list[ReplayedNode] = []
 
     def can_look_ahead(self, number: int) -> bool:  # noqa: ARG002
         """Return False: the record may end at any window."""
         return False
 
-    def look_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:  # noqa: ARG002
+    def _see(self, number: int, fate: NodeFate, window: int, start: int, end: int) -> View:  # noqa: ARG002
         """Return the recorded window at the same time after the node's start."""
-        windows, first = self._known.nodes[number].windows or (), fate.windows * self._per_window
+        windows, first = self._known.nodes[number].windows or (), window * self._per_window
         parts = windows[first : first + self._per_window]
         if len(parts) < self._per_window or end > self.nodes[number].known_until_ns:
             raise UnknownFateError
-        seen = SeenWindow(
-            sum(part.requests for part in parts), sum(part.failed for part in parts), all(part.up for part in parts)
-        )
-        healthy = seen.failed <= self._allowed_failures(seen.requests) and seen.up
-        place = self._windows.add(
-            end, number, seen.requests, seen.failed, healthy=healthy, up=seen.up, counted=self._is_counted
-        )
-        fate.windows += 1
-        return Seen(seen.requests, seen.failed, seen.up, healthy, place)
+        requests, failed, up = parts[0] if self._per_window == 1 else _add(parts)
+        return requests, failed, up, failed <= self._allowed_failures(requests) and up
 
     def look_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:  # noqa: ARG002
         """Return the recorded window of a node on the old version at the same time."""

@@ -15,6 +15,7 @@ from simdeploy.engines.replay.model import Model
 from simdeploy.engines.replay.modelled import ModelledNode, ModelledProber
 from simdeploy.engines.replay.node import ReplayedNode
 from simdeploy.engines.replay.prober import ReplayedProber
+from simdeploy.engines.replay.silences import Silences
 from simdeploy.rules.health import judges_waves, read_health_rule
 from simdeploy.world.distributions import Constant
 from simdeploy.world.fleet import Behaviour, Fleet, NodeClass
@@ -125,6 +126,7 @@ class _RecordedFactory(NodeFactory):
     def __init__(self, known: KnownRollout, policy: Policy, orchestrator: Orchestrator, ledger: Ledger) -> None:
         self._known = known
         self._ledger = ledger
+        self._silences = Silences(known.nodes)
         self.nodes: list[ReplayedNode] = []
         rule = read_health_rule(policy, orchestrator)
         was = None if known.policy is None or known.orchestrator is None else known.policy
@@ -154,6 +156,8 @@ class _RecordedFactory(NodeFactory):
             waits_unseen=self._waits,
             may_have_hung=self._may_have_hung,
         )
+        if isinstance(node, ModelledNode):
+            node.silences = self._silences
         self.nodes.append(node)
         return node
 

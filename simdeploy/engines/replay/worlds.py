@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from functools import cached_property
 from typing import TYPE_CHECKING, NamedTuple
+from weakref import WeakKeyDictionary
 
 from simdeploy.api.times import time_in_week
 from simdeploy.engines.replay.interpreting import Interpreter
@@ -41,6 +42,26 @@ class Past(NamedTuple):
         return cls(interpreter, run_by, know(history, run_by, interpreter.interval_ns(run_by)))
 
 
+class _Shared:
+    """What replications share whose world is the same rollout, which may also be those of other scenarios."""
+
+    def __init__(self, past: Past) -> None:
+        self.recorded, self.known = past.run_by, past.known
+        self._last: tuple[object, Modeller] | None = None
+
+    def find_modeller(self, scenario: Scenario) -> Modeller:
+        """Return the modeller of the rollout in a scenario, mostly the same as in the last one."""
+        last, kinds = self._last, scenario.drawn_release if TYPES[self.known.type_name].releases else ()
+        laws = scenario.fleet, kinds, scenario.operator
+        if last is None or last[0] != laws:
+            last = self._last = laws, Modeller(self.known, *laws)
+        return last[1]
+
+
+# Must not refer to the records, which would then be kept forever.
+_SHARED: WeakKeyDictionary[History, _Shared] = WeakKeyDictionary()
+
+
 class PastWorld:
     """The recorded rollout of a replication, as the world of any number of policies."""
 
@@ -54,14 +75,14 @@ class PastWorld:
         return choose_past(self._scenario, seed=self._seed, replication=self._replication)
 
     @cached_property
-    def _past(self) -> Past:
-        return Past.of(self._history)
+    def _shared(self) -> _Shared:
+        if self._history not in _SHARED:
+            _SHARED[self._history] = _Shared(Past.of(self._history))
+        return _SHARED[self._history]
 
     @cached_property
     def _model(self) -> Model:
-        scenario, known = self._scenario, self._past.known
-        kinds = scenario.drawn_release if TYPES[known.type_name].releases else ()
-        return Modeller(known, scenario.fleet, kinds, scenario.operator).draw(self._seed, self._replication)
+        return self._shared.find_modeller(self._scenario).draw(self._seed, self._replication)
 
     def run(self, chosen: ScenarioPolicy) -> Recording:
         """Replay the rollout under a policy; after the record ends, draw from the fleet's laws given the record.
@@ -71,12 +92,14 @@ class PastWorld:
         InputError
             If the rollout can't be replayed under the policy.
         """
-        scenario, history, past = self._scenario, self._history, self._past
+        scenario, history, shared = self._scenario, self._history, self._shared
         run_by = RunBy(chosen.policy, scenario.orchestrator_of(chosen))
         where = ("rollout", str(history.rollout["rollout"]))
-        raise_if_any([problem.at(prefix=where) for problem in find_refusals(history, past.known, past.run_by, run_by)])
+        raise_if_any(
+            [problem.at(prefix=where) for problem in find_refusals(history, shared.known, shared.recorded, run_by)]
+        )
         calendar = calendar_of(scenario.operator.change_windows, time_in_week(chosen.identity.created_at))
-        return replay(past.known, *run_by, self._model, calendar=calendar).recording
+        return replay(shared.known, *run_by, self._model, calendar=calendar).recording
 
 
 def choose_past(scenario: Scenario, *, seed: int, replication: int) -> History:
