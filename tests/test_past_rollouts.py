@@ -14,6 +14,7 @@ from test_backtest import CHECK, bounds, rolling
 
 import simdeploy
 from simdeploy import InputError, Scenario, backtest, simulate
+from simdeploy.analysis import tune
 from simdeploy.analysis.asking.simulating import cap_replications
 from simdeploy.engines.choice import choose_engine
 from simdeploy.engines.replay import KnownNode
@@ -391,6 +392,27 @@ def test_repeated_rollouts_give_a_warning(scenario):
     asked = {"requirements": ["p50 makespan_s <= 100h"], "most": 20}
     assert warned(simdeploy.check, scenario, "fours", **asked) == [message.format("6 rollouts")]
     assert not warned(report_scenario, scenario, Request(engine="reference"))
+
+
+def test_more_rollouts_than_on_record_are_not_advised(scenario):
+    """A larger budget would repeat the rollouts on record, so answers of `check` say how many there are instead. [contract]"""
+    found = simdeploy.check(scenario, "fours", requirements=["failed <= 50%", "makespan_s <= 1h"], most=N)
+    assert found.answer.startswith("Both requirements are undecided after 6 rollouts per policy: ")
+    assert found.answer.endswith(" Only 6 rollouts are on record.")
+    assert not found.verdicts["may_be_decided"].any()
+    assert found.verdicts["reason"].str.endswith("; only 6 rollouts on record").all()
+    assert found.computed_under["rollouts_on_record"] == N
+    fewer = simdeploy.check(scenario, "fours", requirements=["failed <= 50%"], most=N - 1)
+    assert fewer.answer.endswith("Raise `most` (--most) to decide.")
+
+
+def test_no_probability_is_stated_for_repeated_rollouts(scenario):
+    """`tune` repeats the rollouts on record, so its probability doesn't hold, and no larger budget is advised. [contract]"""
+    asked = {"of": "failed_nodes", "vary": {"max_failed_nodes": [0, 2]}, "final": 20, "indifference": 0.1}
+    found = tune(scenario, "fours", **asked, replications=2, most=20)
+    assert (found.is_decided, found.doubt) == (False, "records")
+    assert found.answer.endswith("Undecided whether another is lower by 0.100: only 6 rollouts are on record.")
+    assert found.computed_under["rollouts_on_record"] == N
 
 
 @pytest.mark.parametrize(("copies", "n"), [(1, 6), (3, 18), (5, 19), (10, 20), (100, 200)])

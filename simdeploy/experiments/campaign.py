@@ -218,8 +218,10 @@ class Campaign:
             self._warn(f"{self.n_failed:,} of {self.n_done:,} replications failed; the first: {self._first_failure}")
 
     def computed_under(self, scenario: Scenario) -> dict[str, Any]:
-        """Return scenario, seed, engine and switches."""
+        """Return scenario, seed, engine and switches, and the number of rollouts on record that are the worlds."""
         under = describe_surroundings({scenario.name: scenario}, seed=self.seed, engine=self.engine)
+        if scenario.past is not None:
+            under["rollouts_on_record"] = len(scenario.past.histories)
         return {name: value for name, value in under.items() if name not in OF_ANALYSES}
 
     def _note_failures(self, rows: Rows, table: CaseTable) -> None:

@@ -127,6 +127,8 @@ def tell(check: Check) -> str:
         sentences = [[*_name(check, "undecided", start), start]]
         if may_be_decided:
             sentences.append(["Raise `most` (--most) to decide"])
+        elif tried and (n_on_record := check.computed_under.get("rollouts_on_record")):
+            sentences.append([wording.say_on_record(n_on_record).capitalize()])
         if n_open < n:
             others = "The other is" if n - n_open == 1 else f"The {n - n_open:,} others are"
             sentences.append([f"{others} met ({level} confidence)"])

@@ -68,7 +68,9 @@ def _tell_nothing(result: Tuning) -> str:
         return wording.join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
     if result.n_undecided:
         none = f"None of {n:,} policies is known to meet the requirements"
-        return wording.join_answer([none, f"{result.n_undecided:,} may: raise `most` (--most) to decide", limit])
+        n_on_record = result.computed_under.get("rollouts_on_record")
+        how = "raise `most` (--most) to decide" if n_on_record is None else wording.say_on_record(n_on_record)
+        return wording.join_answer([none, f"{result.n_undecided:,} may: {how}", limit])
     required, best = "meets the requirement", "the best has"
     if len(result.requirements) > 1:
         required, best = "meets all requirements", "the best that meet the others have"
@@ -184,6 +186,9 @@ def _tell_certainty(result: Tuning) -> list[str]:
         return [required, *forms] if result.requirements else forms
     another = f"another is {_better(result)} by {margin}"
     match result.doubt:
+        case "records":
+            on_record = wording.say_on_record(result.computed_under["rollouts_on_record"])
+            return [f"Undecided whether {another}: {on_record}"]
         case "contradicted":
             return [f"New worlds contradict the search, so it is undecided whether {another}: raise `most` (--most)"]
         case "skewed":

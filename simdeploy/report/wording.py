@@ -79,6 +79,17 @@ def say_failed(n_failed: int) -> str:
     return f"{plural(n_failed, 'replication')} failed and {is_or_are(n_failed)} excluded" if n_failed else ""
 
 
+def say_on_record(n_rollouts: int) -> str:
+    """Say that no further worlds are on record.
+
+    Examples
+    --------
+    >>> say_on_record(20)
+    'only 20 rollouts are on record'
+    """
+    return f"only {plural(n_rollouts, 'rollout')} {is_or_are(n_rollouts)} on record"
+
+
 def say_unpriced(more: Sequence[str], fewer: Sequence[str], computed_under: Mapping[str, Any]) -> list[str]:
     """Say that the cheapest policies leave more nodes out of service than others, longest form first; nothing if that has a price.
 

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged, why_undecided
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
-from simdeploy.errors import Problem, collect, raise_if_any
+from simdeploy.analysis.asking.simulating import cap_replications
+from simdeploy.errors import Problem, collect, plural, raise_if_any
 from simdeploy.experiments.arguments import whole_problems
 from simdeploy.scenario.measures import Requirement
 from simdeploy.statistics.levels import level_problems
@@ -30,6 +31,8 @@ class Question:
     requirement: Requirement
     hopeless: str  # why no number of rollouts within the budget can decide it; otherwise empty
     is_impossible: bool  # whether a larger budget could not decide it either
+    # The rollouts on record, if a larger budget would only repeat them; otherwise None.
+    n_on_record: int | None = None
     seen: Sample | None = None  # values of its measure
     n_meant: float = 0.0  # rollouts the requirement covers or may cover
     n_unknown: float = 0.0  # rollouts among them that never end, so their value is unknown
@@ -52,6 +55,8 @@ class Question:
         """Whether it is undecided, and a larger budget may decide it."""
         if self.verdict != UNDECIDED or self.is_impossible or self.n_unknown or self.all_failed:
             return False
+        if self.n_on_record is not None:
+            return False
         return self.judged is None or math.isfinite(self.judged.fewest.item())
 
     @property
@@ -68,11 +73,15 @@ class Question:
     def reason(self) -> str:
         """Why it is undecided; otherwise empty."""
         if self.judged is None or self.verdict != UNDECIDED:
-            return self.hopeless
-        if self.all_failed:
+            reason = self.hopeless
+        elif self.all_failed:
             return "every replication failed"
-        n, fewest = self.judged.n.item(), self.judged.fewest.item()
-        return why_undecided(self.requirement, n, fewest, self.unknown_fraction)
+        else:
+            n, fewest = self.judged.n.item(), self.judged.fewest.item()
+            reason = why_undecided(self.requirement, n, fewest, self.unknown_fraction)
+        if not reason or self.is_impossible or self.n_on_record is None:
+            return reason
+        return f"{reason}; only {plural(self.n_on_record, 'rollout')} on record"
 
 
 def ask(
@@ -94,11 +103,14 @@ def ask(
         problems.append(Problem(message, ("requirements",), hint=f"for example {_EXAMPLE}"))
     raise_if_any(problems)
     types = {policy: chosen.identity.type for policy, chosen in policies.items()}
+    n_on_record = None
+    if scenario.past is not None and cap_replications(scenario, most + 1) <= most:
+        n_on_record = len(scenario.past.histories)
     questions = []
     for policy, requirement in pairs:
         impossible = why_impossible(requirement.measure, scenario, types[policy])
         hopeless = _why_too_few(requirement, most) if impossible is None else impossible
-        questions.append(Question(policy, requirement, hopeless, is_impossible=impossible is not None))
+        questions.append(Question(policy, requirement, hopeless, impossible is not None, n_on_record))
     return questions
 
 

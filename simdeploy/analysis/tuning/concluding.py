@@ -10,6 +10,7 @@ import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.asking.pricing import describe_costs
+from simdeploy.analysis.asking.simulating import cap_replications
 from simdeploy.analysis.asking.verdicts import Direction, find_direction, judge_change, why_unclear
 from simdeploy.analysis.tuning import result
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
@@ -53,6 +54,9 @@ def report(
                 findings.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
         choice = findings.candidates.choice(confirmed.choice)
         probability, doubt = selection.probability_correct, _find_doubt(question, findings, confirmed, indifference)
+        n_worlds = sum(stage["worlds"] for stage in findings.stages)
+        if cap_replications(scenario, n_worlds) < n_worlds and len(findings.candidates) > 1:
+            doubt = "records"
     if confirmed is None and question.requirements:
         # Candidates that may meet the requirements can't be compared with a choice, because there is none.
         findings.outcome[np.isin(findings.outcome, [OPEN, RULED_OUT])] = NOT_KNOWN

@@ -20,9 +20,9 @@ REFERENCE = "for comparison"
 # Outcomes of candidates without a known value of the objective.
 VALUELESS = NEVER_ENDS, FAILED = "never ends", "failed"
 
-# Why a recommendation has no stated probability: the budget ended; new worlds contradict the selection; the cost of the
-# recommended policy is too skewed; it is unknown whether a better one meets the requirements.
-Doubt = Literal["budget", "contradicted", "skewed", "requirements"]
+# Why a recommendation has no stated probability: new worlds repeat the rollouts on record; the budget ended; new worlds contradict
+# the selection; the cost of the recommended policy is too skewed; it is unknown whether a better one meets the requirements.
+Doubt = Literal["records", "budget", "contradicted", "skewed", "requirements"]
 
 _ESTIMATE = {**INTERVAL, "n": "int64"}
 _JUDGED = {"verdict": "str", "reason": "str", "unknown_fraction": "float64"}
@@ -101,9 +101,9 @@ class Tuning(Result):
     is_decided : bool
         Whether the stated probability holds.
     doubt : str or None
-        Why it does not: "budget" (it ended), "contradicted" (new worlds contradict the selection), "skewed" (the objective
-        is too skewed for its interval), or "requirements" (unknown for a policy that seems better). None without a
-        recommended policy.
+        Why it does not: "records" (worlds repeat the rollouts on record), "budget" (it ended), "contradicted" (new worlds
+        contradict the selection), "skewed" (the objective is too skewed for its interval), or "requirements" (unknown for a
+        policy that seems better). None without a recommended policy.
     rollouts_to_decide : float
         If the budget of the selection ended: the value of `most` that would certainly decide it; otherwise NaN.
     expected_correct : float
