@@ -328,11 +328,13 @@ def test_a_mistake_of_no_single_file_names_none(tmp_path):
 
 
 def test_unsupported_questions(scenario):
-    """For rollouts on record tilts, rare events, and gates that compare with the old version are refused. [contract]"""
+    """For rollouts on record tilts, rare events, other defects, and gates that compare with the old version are refused. [contract]"""
     with pytest.raises(InputError, match="can't be changed"):
         scenario.tilted({"start_failure": 2})
     with pytest.raises(InputError, match="rare events can't be estimated"):
         simdeploy.estimate_rare(scenario, event="failed_nodes >= 2", method="splitting", levels={"failed_nodes": [1]})
+    with pytest.raises(InputError, match=r"fleet.records: gates meet defects of several sizes"):
+        simdeploy.compare_gates(scenario)
     gate = {**rolling(), "health_check": {**CHECK, "gate": {"kind": "baseline"}}}
     with pytest.raises(InputError, match=r"rollout.0.health_check.gate: compares with nodes on the old version"):
         simulate(scenario, gate)

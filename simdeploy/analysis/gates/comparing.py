@@ -121,7 +121,7 @@ def compare_gates(
     numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
     raise_if_any(level_problems(confidence_level))
     chosen = scenario.policy(policy)
-    _check_policy(chosen)
+    _check_policy(scenario, chosen)
     if not scenario.fleet.has_requests:
         message = "nodes have no requests, so gates have nothing to judge"
         raise InputError(Problem(message, ("scenario", "fleet", "requests_per_second"), allowed="above 0"))
@@ -163,7 +163,10 @@ def compare_gates(
     )
 
 
-def _check_policy(policy: ScenarioPolicy) -> None:
+def _check_policy(scenario: Scenario, policy: ScenarioPolicy) -> None:
+    if scenario.past is not None:
+        message = "gates meet defects of several sizes, and rollouts on record have only their own"
+        raise InputError(Problem(message, ("fleet", "records"), hint="use the scenario without records"))
     type_ = policy.identity.type
     if not TYPES[type_].releases:
         message = f"a {type_} has no release for a gate to judge"
