@@ -123,6 +123,21 @@ def test_a_record_is_read_once(folder, scenario, monkeypatch):
         assert {name: None if row[name] != row[name] else row[name] for name in values} == values
 
 
+def test_unrecorded_outcomes_follow_the_last_change_of_the_fleet(folder, scenario):
+    """Fleets that take turns with the same records have the same rows as each alone. [property]"""
+    lax = rolling(2, max_failed_nodes=9, max_failed_nodes_percent=100)
+    means = []
+    for mean in ("1m", "9m", "1m", "9m"):
+        values = {"fleet.update_duration": {"exponential": {"mean": mean}}}
+        shared, alone = (
+            [rows(simulate(each.with_values(values), lax, replication=k)) for k in range(N)]
+            for each in (scenario, read(folder))
+        )
+        assert shared == alone
+        means.append(shared)
+    assert means[0] == means[2] != means[1] == means[3]
+
+
 def test_records_are_not_kept(folder):
     """The records of a scenario that is gone leave the memory. [property]"""
     scenario = read(folder)
