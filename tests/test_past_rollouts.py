@@ -83,6 +83,36 @@ def test_replications_are_the_rollouts_on_record(drawn, scenario):
     pd.testing.assert_frame_equal(again.nodes[kept], true.nodes[kept])
 
 
+def test_people_do_as_recorded_although_a_canary_fails_early(tmp_path):
+    """A canary that fails is watched for less than its time, which leaves nothing unknown: people still cancel. [oracle]"""
+    check = {"deadline": "10m", "min_healthy_time": "60s", "failure_threshold": 2, "max_error_rate": 0.05}
+    policy = {
+        "dialect": "general",
+        "strategy": "canary",
+        "canary_count": 4,
+        "max_parallel": 3,
+        "auto_promote": False,
+        "health_check": check,
+    }
+    raw = {
+        "name": "canceled",
+        "fleet": FLEET,
+        "release": {"bad": {"probability": 1, "defective": True, "error_rate": 0.3, "affects": {"share": 0.5}}},
+        "orchestrator": {"canary_gate": "limits"},
+        "operator": {"promote_after": "10m", "script": [{"at": "12m", "do": "cancel"}]},
+        "policies": {"p": {**policy, "max_failed_nodes": 9, "max_failed_nodes_percent": 100}},
+    }
+    true = [simulate(Scenario.from_dict(raw), replication=replication) for replication in range(N)]
+    for replication, rollout in enumerate(true):
+        rollout.write(tmp_path / "history" / f"{replication}")
+    raw |= {"fleet": {**FLEET, "records": "history"}, "operator": {"promote_after": "1m"}}
+    again = Scenario.from_dict(raw, base=tmp_path)
+    canceled = [k for k in range(N) if true[k].responses["state"] == "canceled" and true[k].responses["failed_nodes"]]
+    assert canceled
+    for replication in canceled:
+        assert rows(simulate(again, replication=replication)) == rows(true[replication])
+
+
 def test_other_policies_are_as_in_a_backtest(folder, scenario):
     """Another policy has the values that a backtest knows, and others between its bounds. [property]"""
     found = backtest(folder / "history", {"other": POLICIES["twos"]})

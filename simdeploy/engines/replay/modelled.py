@@ -17,7 +17,7 @@ from simdeploy.rules.health import HealthRecord
 if TYPE_CHECKING:
     import simpy
 
-    from simdeploy.engines.recording import NodeFate
+    from simdeploy.engines.recording import NodeFate, Span
     from simdeploy.engines.reference.clock import Process
 
 _FOR_EVER = 1 << 62
@@ -91,12 +91,27 @@ class ModelledProber(ReplayedProber):
         """Return False: recorded windows differ."""
         return False
 
+    def look_at(self, number: int, fate: NodeFate, start: int, end: int) -> Seen:
+        """Judge a recorded window, or a modelled one."""
+        seen = super().look_at(number, fate, start, end)
+        self._record_unknown(number, fate)
+        return seen
+
+    def record_windows(self, number: int, fate: NodeFate, start: int, span: Span) -> None:
+        """Record windows that were judged ahead; a node that failed or was interrupted needed no later ones."""
+        super().record_windows(number, fate, start, span)
+        self._record_unknown(number, fate)
+
+    def _record_unknown(self, number: int, fate: NodeFate) -> None:
+        """Record that a node needed a window that is not on record, if it did."""
+        if fate.windows * self._per_window > len(self._known.nodes[number].windows or ()):
+            self._ledger.record_unknown()
+
     def _see(self, number: int, fate: NodeFate, window: int, start: int, end: int) -> View:
         """Return a recorded window, or a modelled one."""
         try:
             return super()._see(number, fate, window, start, end)
         except UnknownFateError:
-            self._ledger.record_unknown()
             return Prober._see(self, number, fate, window, start, end)  # noqa: SLF001
 
     def look_at_old(self, number: int, fate: NodeFate, start: int, end: int, requests: int) -> Seen | None:
