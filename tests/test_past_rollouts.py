@@ -220,6 +220,25 @@ def test_silent_nodes_make_the_attempts_of_a_world_as_silent(scenario):
     assert max(first or 0 for first in firsts) > 100
 
 
+def test_many_attempts_are_not_drawn_at_once(monkeypatch):
+    """Of 2,000 silent nodes with a thousand attempts each, a million are drawn at once, as each series may be long. [contract]"""
+    fleet = {"nodes": 2000, "start_attempts": 1000, "start_failure": 0.3, "update_duration": "1m"}
+    drawn = Scenario.from_dict({**RAW, "fleet": fleet})
+    world = World(drawn.fleet, drawn.release, drawn.operator, SEED, 3)
+    n_drawn = []
+    attempts_of = World.attempts_of
+
+    def count(self, number, nodes, attempts):
+        n_drawn.append(len(nodes) * len(attempts))
+        return attempts_of(self, number, nodes, attempts)
+
+    monkeypatch.setattr(World, "attempts_of", count)
+    silences = Silences([KnownNode(0, "silent", 0)] * 2000)
+    assert {silences.find_first(world, node) for node in range(2000)} == {0}
+    assert max(n_drawn) <= 10**6
+    assert sum(n_drawn) == 2 * 10**6
+
+
 def test_unrecorded_outcomes_follow_the_fleet(tmp_path):
     """The first of two nodes on record failed and stopped the rollout; the second follows the fleet's keys. [oracle]"""
     header = "rollout,node,dispatched_at_s,resolved_at_s,status,cause,attempts"

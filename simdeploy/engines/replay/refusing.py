@@ -31,7 +31,7 @@ def find_refusals(history: History, known: KnownRollout, recorded: RunBy | None,
     if TYPES[known.type_name].leaves:
         yield Problem("nodes only leave, so there is nothing to judge", ("type",), found=known.type_name)
     yield from _zone_problems(history, run_by)
-    for policy in {each.policy for each in (recorded, run_by) if each is not None}:
+    for policy in dict.fromkeys(each.policy for each in (recorded, run_by) if each is not None):
         if policy.retry_unhealthy and policy.retries:
             yield Problem("records don't distinguish the tries of an unhealthy node", ("retry_unhealthy",))
         if any(terms.promotion for terms in policy.waves):

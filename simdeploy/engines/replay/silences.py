@@ -12,8 +12,11 @@ if TYPE_CHECKING:
     from simdeploy.engines.replay.known import KnownNode
     from simdeploy.world.realized import World
 
-# After this many series of attempts without a silence as long as the recorded one, a node hangs; so many are tried at once.
-_MOST_SERIES, _AT_ONCE = 200, 25
+_MOST_SERIES = 200  # after so many series of attempts without a silence as long as the recorded one, a node hangs
+_AT_ONCE, _MOST_NUMBERS = (
+    75,
+    1_000_000,
+)  # attempts of a node that are drawn at once, except in a longer series, and of all nodes
 
 
 class Silences:
@@ -38,24 +41,33 @@ def _find_all(world: World, known: Sequence[KnownNode]) -> dict[int, int]:
     found: dict[int, int] = {}
     silent_ns = np.array([node.start_ns if _may_be_silent(node) else -1 for node in known], dtype=np.int64)
     for number, behaviour in enumerate(world.behaviours):
-        n_attempts = behaviour.start_attempts
-        nodes = np.flatnonzero((silent_ns >= 0) & (world.class_of == number))
-        for first in range(0, _MOST_SERIES, _AT_ONCE):
-            if not len(nodes):
-                break
-            attempts = np.arange(first * n_attempts, (first + _AT_ONCE) * n_attempts)
-            ends, hangs, fails = (
-                of_attempts.reshape(len(nodes), _AT_ONCE, n_attempts)
-                for of_attempts in world.attempts_of(number, nodes, attempts)
-            )
-            is_silent: np.ndarray = hangs | (np.cumsum(ends, axis=2) > silent_ns[nodes][:, np.newaxis, np.newaxis])
-            # An attempt is made if all earlier ones failed.
-            is_silent[..., 1:] &= np.logical_and.accumulate(fails & ~hangs, axis=2)[..., :-1]
-            series = np.any(is_silent, axis=2)
-            is_found = np.any(series, axis=1)
-            firsts = (first + series.argmax(axis=1)) * n_attempts
-            found |= zip(nodes[is_found].tolist(), firsts[is_found].tolist(), strict=True)
-            nodes = nodes[~is_found]
+        members = np.flatnonzero((silent_ns >= 0) & (world.class_of == number))
+        n_drawn = max(_AT_ONCE, behaviour.start_attempts)
+        for nodes in np.array_split(members, len(members) * n_drawn // _MOST_NUMBERS + 1):
+            found |= _find_in_class(world, number, nodes, silent_ns[nodes])
+    return found
+
+
+def _find_in_class(world: World, number: int, nodes: np.ndarray, silent_ns: np.ndarray) -> dict[int, int]:
+    found: dict[int, int] = {}
+    n_attempts = world.behaviours[number].start_attempts
+    n_series = max(_AT_ONCE // n_attempts, 1)
+    for first in range(0, _MOST_SERIES, n_series):
+        if not len(nodes):
+            break
+        attempts = np.arange(first * n_attempts, min(first + n_series, _MOST_SERIES) * n_attempts)
+        ends, hangs, fails = (
+            of_attempts.reshape(len(nodes), -1, n_attempts)
+            for of_attempts in world.attempts_of(number, nodes, attempts)
+        )
+        is_silent: np.ndarray = hangs | (np.cumsum(ends, axis=2) > silent_ns[:, np.newaxis, np.newaxis])
+        # An attempt is made if all earlier ones failed.
+        is_silent[..., 1:] &= np.logical_and.accumulate(fails & ~hangs, axis=2)[..., :-1]
+        series = np.any(is_silent, axis=2)
+        is_found = np.any(series, axis=1)
+        firsts = (first + series.argmax(axis=1)) * n_attempts
+        found |= zip(nodes[is_found].tolist(), firsts[is_found].tolist(), strict=True)
+        nodes, silent_ns = nodes[~is_found], silent_ns[~is_found]
     return found
 
 
