@@ -18,6 +18,8 @@ from simdeploy.analysis import tune
 from simdeploy.analysis.asking.simulating import cap_replications
 from simdeploy.engines.choice import choose_engine
 from simdeploy.engines.replay import KnownNode
+from simdeploy.engines.replay.knowing import RunBy
+from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.engines.replay.silences import Silences
 from simdeploy.engines.replay.worlds import Past, choose_past
 from simdeploy.errors import catch_warned
@@ -294,6 +296,20 @@ def test_only_the_reference_engine_has_records(scenario):
     assert choose_engine("auto", asked, node_updates=10**9) == "reference"
 
 
+def test_each_reason_of_a_refusal_is_listed_once(scenario):
+    """What both the recorded and the other policy lack is one problem, and the order doesn't depend on their hashes. [contract]"""
+    waves = [{"size": 1, "promotion": True}, {"size": 9}]
+    raw = rolling(dialect="general", waves=waves, retries=1, retry_unhealthy=True)
+    policies = {"a": raw, "b": {**raw, "max_failed_nodes": 3}}
+    both = [
+        RunBy(of.policy, scenario.orchestrator_of(of))
+        for of in Scenario.from_dict({**RAW, "policies": policies}).policies.values()
+    ]
+    history = scenario.past.histories[0]
+    found = find_refusals(history, Past.of(history).known, *both)
+    assert [problem.path for problem in found] == [("retry_unhealthy",), ("waves", "promotion")]
+
+
 def test_a_scenario_keeps_its_records(tmp_path):
     """A changed or pickled scenario keeps its rollouts although a file is gone; read again, it has others. [contract]"""
     raw = {"name": "plain", "fleet": FLEET, "policies": POLICIES}
@@ -470,15 +486,40 @@ def test_more_rollouts_than_on_record_are_not_advised(scenario):
     assert found.computed_under["rollouts_on_record"] == N
     fewer = simdeploy.check(scenario, "fours", requirements=["failed <= 50%"], most=N - 1)
     assert fewer.answer.endswith("Raise `most` (--most) to decide.")
+    mean = simdeploy.check(scenario, "fours", requirements=["makespan_s <= 1h"], most=N - 1)
+    assert mean.answer.endswith(" Only 6 rollouts are on record.")
 
 
-def test_no_probability_is_stated_for_repeated_rollouts(scenario):
-    """`tune` repeats the rollouts on record, so its probability doesn't hold, and no larger budget is advised. [contract]"""
-    asked = {"of": "failed_nodes", "vary": {"max_failed_nodes": [0, 2]}, "final": 20, "indifference": 0.1}
-    found = tune(scenario, "fours", **asked, replications=2, most=20)
-    assert (found.is_decided, found.doubt) == (False, "records")
-    assert found.answer.endswith("Undecided whether another is lower by 0.100: only 6 rollouts are on record.")
-    assert found.computed_under["rollouts_on_record"] == N
+def test_only_the_rollouts_that_a_requirement_covers_are_counted(scenario):
+    """A larger budget is advised until all rollouts on record of its kinds are used, however few others there are. [contract]"""
+    past = scenario.past
+    kinds = [find_kind(history, scenario.release).name for history in past.histories]
+    good = [history for history, kind in zip(past.histories, kinds, strict=True) if kind == "good"]
+    many = replace(scenario, past=replace(past, histories=(*past.histories, *good[:1] * 20)))
+    n_good = kinds.count("good") + 20
+    for most, is_advised in ((n_good - 1, True), (n_good, False)):
+        found = simdeploy.check(many, "fours", requirements=["failed given good <= 95%"], most=most)
+        (row,) = found.verdicts.to_dict("records")
+        assert row["verdict"] == "undecided"
+        assert row["may_be_decided"] == is_advised
+        assert row["reason"].endswith(f"; only {n_good} rollouts on record") != is_advised
+        assert ("--most" in found.answer) == is_advised
+
+
+def test_records_are_not_blamed_for_other_reasons(scenario):
+    """Answers name the rollouts on record only if more of them might decide. [contract]"""
+    found = simdeploy.check(scenario, "fours", requirements=["paused <= 0"], most=N)
+    assert found.verdicts["reason"].tolist() == ["no number of rollouts can confirm a rate of exactly 0"]
+    assert found.answer.endswith(" at most 0 %.")
+
+
+def test_tune_advises_to_use_all_rollouts_on_record(scenario):
+    """If `tune` has used only some rollouts on record, it advises a larger budget. [contract]"""
+    many = replace(scenario, past=replace(scenario.past, histories=scenario.past.histories * 100))
+    asked = {"of": "failed_nodes", "vary": {"max_failed_nodes": [0, 2]}, "requirements": ["failed <= 60%"]}
+    found = tune(many, "fours", **asked, replications=2, most=8)
+    assert found.n_undecided == 2
+    assert found.answer.endswith("2 may: raise `most` (--most) to decide.")
 
 
 @pytest.mark.parametrize(("copies", "n"), [(1, 6), (3, 18), (5, 19), (10, 20), (100, 200)])

@@ -20,7 +20,7 @@ from simdeploy.experiments.replication import to_replications
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario import PoliciesLike, Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.scenario.measures import Measure
-from simdeploy.scenario.past_rollouts import find_kind
+from simdeploy.scenario.past_rollouts import choose_histories, find_kind
 from simdeploy.vocabulary import COSTS
 
 if TYPE_CHECKING:
@@ -106,6 +106,17 @@ def cap_replications(scenario: Scenario, n: int) -> int:
         return min(n, len(histories))
     rarest = min(sum(kind is not None and kind.name == name for kind in kinds) for name in names)
     return min(n, max(rarest, min(len(histories), _FEWEST_OF_A_KIND * len(names) - 1)))
+
+
+def count_on_record(scenario: Scenario, measure: Measure) -> int | None:
+    """Return how many rollouts on record a measure covers; None if worlds are drawn."""
+    if scenario.past is None:
+        return None
+    histories, kinds = choose_histories(scenario.past, scenario.release, scenario.kind), kinds_of(scenario)
+    if measure.given is None:
+        return len(histories)
+    found = [find_kind(history, scenario.release) for history in histories]
+    return sum(kind is not None and kinds.allows(measure.given, kind.name) for kind in found)
 
 
 def find_possible(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.judging import FEWEST_OF_A_MEAN, UNDECIDED, Judged, why_undecided
 from simdeploy.analysis.asking.requirements import Asked, read_requirements, why_impossible
-from simdeploy.analysis.asking.simulating import cap_replications
+from simdeploy.analysis.asking.simulating import count_on_record
 from simdeploy.errors import Problem, collect, plural, raise_if_any
 from simdeploy.experiments.arguments import whole_problems
 from simdeploy.scenario.measures import Requirement
@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.statistics.sample import Sample
 
+ON_RECORD = "on record"  # ends the reason if there are too few rollouts on record
 _MOST = 1 << 32
 _EXAMPLE = 'requirements: [{of: false_alarm, given: good, at_most: 0.01}], or "false_alarm given good <= 1%"'
 
@@ -31,8 +32,8 @@ class Question:
     requirement: Requirement
     hopeless: str  # why no number of rollouts within the budget can decide it; otherwise empty
     is_impossible: bool  # whether a larger budget could not decide it either
-    # The rollouts on record, if a larger budget would only repeat them; otherwise None.
-    n_on_record: int | None = None
+    most: int  # budget
+    n_on_record: int | None = None  # rollouts on record that the requirement covers; None if worlds are drawn
     seen: Sample | None = None  # values of its measure
     n_meant: float = 0.0  # rollouts the requirement covers or may cover
     n_unknown: float = 0.0  # rollouts among them that never end, so their value is unknown
@@ -53,11 +54,22 @@ class Question:
     @property
     def may_be_decided(self) -> bool:
         """Whether it is undecided, and a larger budget may decide it."""
+        return self._is_unsettled and not self._has_too_few_records
+
+    @property
+    def _is_unsettled(self) -> bool:
+        """Whether it is undecided, and further worlds may decide it."""
         if self.verdict != UNDECIDED or self.is_impossible or self.n_unknown or self.all_failed:
             return False
-        if self.n_on_record is not None:
-            return False
         return self.judged is None or math.isfinite(self.judged.fewest.item())
+
+    @property
+    def _has_too_few_records(self) -> bool:
+        """Whether a larger budget would only repeat rollouts on record, or would before it can decide."""
+        if self.n_on_record is None:
+            return False
+        needed = FEWEST_OF_A_MEAN if self.requirement.measure.kind == "mean" else 0
+        return self.n_on_record < max(self.most + 1, needed)
 
     @property
     def all_failed(self) -> bool:
@@ -79,9 +91,9 @@ class Question:
         else:
             n, fewest = self.judged.n.item(), self.judged.fewest.item()
             reason = why_undecided(self.requirement, n, fewest, self.unknown_fraction)
-        if not reason or self.is_impossible or self.n_on_record is None:
+        if not (self._is_unsettled and self._has_too_few_records):
             return reason
-        return f"{reason}; only {plural(self.n_on_record, 'rollout')} on record"
+        return f"{reason}; only {plural(self.n_on_record or 0, 'rollout')} {ON_RECORD}"
 
 
 def ask(
@@ -103,14 +115,12 @@ def ask(
         problems.append(Problem(message, ("requirements",), hint=f"for example {_EXAMPLE}"))
     raise_if_any(problems)
     types = {policy: chosen.identity.type for policy, chosen in policies.items()}
-    n_on_record = None
-    if scenario.past is not None and cap_replications(scenario, most + 1) <= most:
-        n_on_record = len(scenario.past.histories)
     questions = []
     for policy, requirement in pairs:
         impossible = why_impossible(requirement.measure, scenario, types[policy])
         hopeless = _why_too_few(requirement, most) if impossible is None else impossible
-        questions.append(Question(policy, requirement, hopeless, impossible is not None, n_on_record))
+        n_on_record = count_on_record(scenario, requirement.measure)
+        questions.append(Question(policy, requirement, hopeless, impossible is not None, most, n_on_record))
     return questions
 
 

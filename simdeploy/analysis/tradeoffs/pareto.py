@@ -114,13 +114,13 @@ def pareto_front(
     *significantly* dominated if the intervals of paired differences show it to be worse in every measure. A case of the estimated front
     has the standing "on the front" if intervals show it to be better than each other case in some measure. The confidence level is the
     probability that all of this is right, however many cases there are (`docs/methods.md`). Very skewed responses and many cases need
-    many replications.
+    many replications: intervals don't allow for rare values that no replication of a case has, unless the rate is known.
 
     The front goes by the estimates of the cases, `compare` by differences in the same worlds. Their orders may differ if a verdict is
     known without simulation for some cases and counted for others.
 
     A case in which rollouts that a measure covers never end is neither on the front nor dominated, and dominates nothing. 10,000 cases
-    take seconds.
+    take seconds, unless hundreds are certainly on the front: each of these is compared with all cases that aren't dominated.
 
     Examples
     --------

@@ -31,11 +31,11 @@ def find_refusals(history: History, known: KnownRollout, recorded: RunBy | None,
     if TYPES[known.type_name].leaves:
         yield Problem("nodes only leave, so there is nothing to judge", ("type",), found=known.type_name)
     yield from _zone_problems(history, run_by)
-    for policy in dict.fromkeys(each.policy for each in (recorded, run_by) if each is not None):
-        if policy.retry_unhealthy and policy.retries:
-            yield Problem("records don't distinguish the tries of an unhealthy node", ("retry_unhealthy",))
-        if any(terms.promotion for terms in policy.waves):
-            yield Problem("records have people's decisions only for canaries", ("waves", "promotion"))
+    policies = [each.policy for each in (recorded, run_by) if each is not None]
+    if any(policy.retry_unhealthy and policy.retries for policy in policies):
+        yield Problem("records don't distinguish the tries of an unhealthy node", ("retry_unhealthy",))
+    if any(terms.promotion for policy in policies for terms in policy.waves):
+        yield Problem("records have people's decisions only for canaries", ("waves", "promotion"))
     rule = read_health_rule(run_by.policy, run_by.orchestrator)
     if not rule.is_checked:
         return
