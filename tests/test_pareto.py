@@ -169,6 +169,33 @@ def test_clear_fronts_are_certain(n_measures):
 
 
 @pytest.mark.usefixtures("few_worlds_suffice")
+def test_cases_far_better_in_a_maximized_measure_are_certain():
+    """A case that may lose in the other measure is on the front only if its maximized measure is clearly higher. [oracle]"""
+    rng = np.random.default_rng(8)
+    lost = np.array([[50.0], [60.0], [70.0]]) + rng.normal(0, 1, (3, 200))
+    makespan = np.array([[100.0], [100.0], [110.0]]) + rng.normal(0, 10, (3, 200))
+    makespan[0] += makespan[1].mean() - makespan[0].mean() - 0.01  # so it is on the front by the estimates
+    directions = {"makespan_s": "min", "lost_requests": "max"}
+    found = pareto_front(table(makespan, makespan, lost_requests=lost.ravel()), directions)
+    assert found.cases["is_on_front"].all()
+    assert found.cases["standing"].tolist() == ["undecided", "on the front", "on the front"]
+
+
+@pytest.mark.usefixtures("few_worlds_suffice")
+def test_every_rival_must_be_ruled_out():
+    """A case that is clearly better than its closest rival in the same worlds may still be dominated by a noisier one. [oracle]"""
+    rng = np.random.default_rng(8)
+    noise, other, little = rng.normal(0, 1, (2, 200)), rng.normal(0, 1, (2, 200)), rng.normal(0, 0.001, (2, 200))
+    other += (noise - other).mean(axis=1, keepdims=True) + 0.1
+    rival = noise + little + [[0.01], [-0.01]]
+    makespan, lost = 100 + np.stack([noise, rival, other], axis=1)
+    found = pareto_front(
+        table(makespan, makespan, lost_requests=lost.ravel()), {"makespan_s": "min", "lost_requests": "min"}
+    )
+    assert found.cases["standing"].tolist() == ["undecided"] * 3
+
+
+@pytest.mark.usefixtures("few_worlds_suffice")
 def test_far_worse_cases_are_significantly_dominated():
     """A case worse in both by ten standard errors is significantly dominated, and pairing that removes noise helps. [oracle]"""
     rng = np.random.default_rng(4)
