@@ -164,7 +164,7 @@ def _read_canary(terms: _Terms, canary: Group) -> _Parts:
         parallel: dict[str, Any] = {"surge": "100%"}
     else:
         budget = manifests.read_budget(canary, terms.nodes)
-        surge = budget.surge
+        surge = budget.beyond
         parallel = {
             "max_parallel": budget.parallel,
             "surge": budget.surge or None,

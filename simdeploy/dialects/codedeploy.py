@@ -55,15 +55,15 @@ def read(reading: Reading) -> PolicyImport:
     """Read a configuration: in a template the one that the variable `config` names, or the first.
 
     The variable `group` chooses among the groups that use it. In a template of functions without groups, read the preference
-    of the function that the variable `function` names, or of the first, unless `config` is given.
+    of the function that the variable `function` names, or of the first, unless `config` chooses a configuration.
     """
     for document in reading.source.groups:
         functions = _find_functions(document)
         if not functions:
             continue
-        has_groups = bool(resource_names(document, _GROUP))
-        is_first = not has_groups and reading.variable("config") is None
-        if reading.variable("function") is not None or is_first:
+        has_groups, has_configs = (bool(resource_names(document, kind)) for kind in (_GROUP, _CONFIG))
+        reads_config = has_groups or (has_configs and reading.variable("config") is not None)
+        if reading.variable("function") is not None or not reads_config:
             return _read_function(reading, document, functions)
         if has_groups:
             text = f"the template's groups are read; --var function=NAME reads one of {listed(functions)} instead"

@@ -199,6 +199,7 @@ class Budget:
 
     surge: int
     unavailable: int
+    beyond: int  # replicas that may exist beyond those of the file
 
     @property
     def parallel(self) -> int:
@@ -210,21 +211,27 @@ def read_budget(group: Group, nodes: int) -> Budget:
     """Return `maxSurge` and `maxUnavailable` of a Deployment or a canary in nodes; the default of both is 25 %."""
     surge = read_amount(group, "maxSurge") or Amount(25, True)
     unavailable = read_amount(group, "maxUnavailable", most_percent=100) or Amount(25, True)
-    n_surge, n_unavailable = min(surge.of(nodes, up=True), nodes), min(unavailable.of(nodes, up=False), nodes)
+    # Old pods end as far as the budget allows, however many new ones start beside the others.
+    n_unavailable = min(unavailable.of(nodes, up=False), nodes)
+    beyond, left = surge.of(nodes, up=True), nodes - n_unavailable
+    n_surge = min(beyond, left)
     if surge.number == 0 and unavailable.number == 0:
         key = "maxUnavailable" if "maxUnavailable" in group else "maxSurge"
         message = "maxSurge and maxUnavailable are both 0: nothing could be updated"
         group.refuse(key, message, allowed="1 or more of either")
-        return Budget(0, 1)
-    text = f"{n_surge:,} of {plural(nodes, 'node')} at once may get the new instance beside the old one, rounded up"
+        return Budget(0, 1, 0)
+    text = f"{n_surge:,} of {plural(nodes, 'node')} at once may get the new instance beside the old one, "
+    text += (
+        "rounded up" if beyond <= left else "maxUnavailable ends that of the others" if n_unavailable else "all of them"
+    )
     group.exact("maxSurge", text, default="25%; ")
     if n_surge == 0 and n_unavailable == 0:
         text = "rounds down to 0; without a surge it is 1 node at once"
         group.exact("maxUnavailable", text, default="25%; ")
-        return Budget(0, 1)
+        return Budget(0, 1, 0)
     text = f"{n_unavailable:,} of {plural(nodes, 'node')} at once may be replaced in place, rounded down"
     group.exact("maxUnavailable", text, default="25%; ")
-    return Budget(n_surge, min(n_unavailable, nodes - n_surge))
+    return Budget(n_surge, n_unavailable, beyond)
 
 
 # -- pods ----------------------------------------------------------------------------------------------

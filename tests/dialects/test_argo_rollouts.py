@@ -127,6 +127,15 @@ def test_pauses_after_the_last_nodes_are_left_out(nodes, taken_at):
         assert "an old pod serves" in notes_of(imported, f"spec.strategy.canary.steps[{taken_at}].setWeight")[0].text
 
 
+def test_a_surge_rounds_weights_even_where_no_pod_has_to_stay():
+    """How many pods have the weight depends on `maxSurge`, also if all stable ones may end first. [contract]"""
+    steps = "      steps:\n      - setWeight: 60\n      - pause: {duration: 60s}\n"
+    head = CANARY[: CANARY.index("      steps:")].replace("maxSurge: 2", "maxSurge: 1")
+    stay, end = (read_policy(head.replace("able: 1", f"able: {most}") + steps, nodes=2).policy for most in (0, 2))
+    assert (stay["surge"], end.get("surge")) == (1, None)
+    assert stay.get("waves") == end.get("waves")
+
+
 def test_a_background_analysis_keeps_the_last_pause():
     """Under a background analysis the last wave is judged during its pause, so the pause is not lost. [contract]"""
     text = BACKGROUND.replace("setWeight: 60", "setWeight: 100\n      - pause: {duration: 15m}") + TEMPLATE

@@ -318,6 +318,12 @@ def test_groups_of_a_template_come_before_its_functions():
     assert "waves" in read_policy(FUNCTIONS + group, variables={"function": "Own"}).policy
 
 
+def test_a_template_of_functions_alone_has_no_configuration_to_choose():
+    """A variable that chooses a configuration is refused as any other that the file doesn't have. [contract]"""
+    with pytest.raises(InputError, match=r"^config: no such variable; allowed: Shifts, function$"):
+        read_policy(FUNCTIONS, variables={"config": "X"})
+
+
 def test_a_function_of_sam_needs_a_predefined_shift():
     """A configuration that the template only names is refused, with the line. [contract]"""
     (problem,) = refusal(FUNCTIONS.replace("Canary10Percent5Minutes", "Ours"), variables={"function": "Own"})

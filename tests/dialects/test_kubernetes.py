@@ -60,10 +60,10 @@ def deployment(surge, unavailable, replicas=10):
 
 @pytest.mark.parametrize(
     ("surge", "unavailable", "expected"),
-    [("200%", 0, (10, 10)), ("100%", "50%", (10, 10)), (3, "100%", (10, 3)), (0, 40, (10, None))],
+    [("200%", 0, (10, 10)), ("100%", "50%", (10, 5)), (3, "100%", (10, None)), (8, 4, (10, 6)), (0, 40, (10, None))],
 )
 def test_no_more_nodes_are_in_flight_than_there_are(surge, unavailable, expected):
-    """Budgets beyond the number of replicas are legal, and mean all of them. [contract]"""
+    """Budgets beyond the number of replicas mean all of them; old pods end as far as the budget allows nevertheless. [contract]"""
     imported = read_policy(deployment(surge, unavailable))
     assert (imported.policy["max_parallel"], imported.policy.get("surge")) == expected
     (note,) = notes_of(imported, "spec.strategy.rollingUpdate.maxSurge")
