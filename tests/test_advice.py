@@ -1059,6 +1059,17 @@ def test_exit_codes(best, code, pays):
         assert ("saves 2.00 over" in sentence) == waits
 
 
+def test_an_act_that_costs_the_same():
+    """Only the best act has no difference from the best; one that costs the same has none of a number's words. [contract]"""
+    advice = every_result.make("Advice")
+    same = advice.acts.iloc[[0]].assign(act="pause")
+    tied = dataclasses.replace(advice, best="go on", acts=pd.concat([advice.acts.iloc[[0]], same]), is_trusted=True)
+    table = tied.summarize()[0]
+    place = table.header.index("more than the best")
+    assert [row[place] for row in table.rows] == ["", "+0.0\n+0.0 to +0.0"]
+    assert "Pause costs the same." in tied.answer
+
+
 def test_a_paused_rollout_stays_paused():
     """If waiting pays, a paused rollout stays paused; the document states for how long, and reads back. [contract]"""
     advice = every_result.make("Advice")

@@ -2,6 +2,7 @@
 
 import json
 import queue
+import re
 import threading
 from dataclasses import replace
 from time import process_time
@@ -260,6 +261,15 @@ def test_an_estimate_at_a_position_is_right(explorer):
     assert row["measure"] == "false_alarm given good"
     assert row["estimate"] == pytest.approx(1 - 0.8**3)
     assert (row["text"], row["interval"]) == ("48.8 %", "exact")
+
+
+def test_a_large_cost_is_short():
+    """A cost of many digits is written in millions or billions, as it has to fit on a card. [contract]"""
+    dear = simdeploy.Scenario.from_dict(SCENARIO | {"costs": {"hour_of_delay": 1e12}})
+    explorer = Explorer(dear, dear.policies, engine="reference")
+    (row,) = (row for row in explorer.estimate(at(explorer), 20) if row["measure"] == "cost")
+    assert row["estimate"] > 1e9
+    assert re.fullmatch(r"\d+(\.\d+)? billion", row["text"])
 
 
 def test_no_estimate_without_cases(explorer):

@@ -449,6 +449,14 @@ def test_a_saving_without_a_verdict_is_not_certain():
     assert "from 0" not in answer
 
 
+def test_no_saving_in_few_worlds():
+    """If all of too few worlds cost the same, the answer says that no saving was seen, without a number. [contract]"""
+    result = value_of_observation(scenario(CANARY), replications=20)
+    steps = result.steps.assign(verdict="unclear", is_trusted=False, estimate=0.0, low=0.0, high=0.0)
+    answer = replace(result, steps=steps).answer
+    assert answer.startswith("Under p, no saving by one more canary was seen; no saving by one more minute ")
+
+
 def test_endless_rollouts_say_nothing():
     """If no rollout ends, savings are NaN and the answer says that nothing is known. [contract]"""
     paused = scenario(ROLLING, operator=script((10, "pause")))

@@ -110,6 +110,8 @@ def _cost_scale(advice: Advice) -> formatting.Scale:
 
 
 def _say_extra_cost(advice: Advice, row: Mapping[Any, Any]) -> str:
+    if row["more_low"] == row["more_high"] == 0:
+        return f"{_name(row['act'])} costs the same"
     more = formatting.write_estimate(row, _cost_scale(advice), "more_than_best", interval="more")
     return f"{_name(row['act'])} costs {more} more"
 
@@ -153,9 +155,10 @@ def tabulate(result: Forecast) -> tuple[Table, ...]:
 def _tabulate_acts(advice: Advice) -> Table:
     acts, scale = advice.acts, _cost_scale(advice)
     longest = float(acts["time_left_s"].max())
+    is_equal = acts["more_than_best"].eq(0)
     frame = acts.assign(
         left=[formatting.format_amount(s, formatting.time_scale(longest)) for s in acts["time_left_s"]],
-        more_than_best=acts["more_than_best"].where(acts["more_than_best"].ne(0)),  # no difference from itself
+        more_than_best=acts["more_than_best"].mask(is_equal & ~is_equal.duplicated()),  # no difference from itself
     )
     columns = (
         Column("act", "act"),

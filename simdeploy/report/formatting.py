@@ -247,8 +247,8 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
     --------
     >>> format_amount(0.0123, PERCENT), format_amount(float("nan"), PERCENT), format_amount(12345.6, NO_SCALE)
     ('1.23 %', 'no value', '12,346')
-    >>> format_amount(1500, NO_SCALE, digits=6)
-    '1,500'
+    >>> format_amount(1500, NO_SCALE, digits=6), format_amount(999.7, NO_SCALE)
+    ('1,500', '1,000')
     >>> format_amount(0.0000123, PERCENT), format_amount(4.48e-07, PERCENT), format_amount(-0.0, NO_SCALE)
     ('0.00123 %', '4.48e-07', '0')
     """
@@ -257,7 +257,7 @@ def format_amount(value: float, scale: Scale, *, digits: int = 3) -> str:
     number = value * scale.factor + 0.0  # 0.0 instead of -0.0
     if scale == PERCENT and 0 < abs(number) < _LEAST_PERCENT:
         return f"{value:.{digits}g}"
-    form = ",.0f" if abs(number) >= 10**digits else f",.{digits}g"
+    form = ",.0f" if abs(number) >= 10**digits - 0.5 else f",.{digits}g"
     return f"{number:{form}} {scale.unit}".rstrip()
 
 
@@ -266,11 +266,11 @@ def format_briefly(value: float, scale: Scale) -> str:
 
     Examples
     --------
-    >>> format_briefly(12345.6, NO_SCALE), format_briefly(11_571_131_943.2, Scale(1, "EUR"))
-    ('12,346', '11.6 billion EUR')
+    >>> format_briefly(12345.6, NO_SCALE), format_briefly(11_571_131_943.2, Scale(1, "EUR")), format_briefly(999_600_000, NO_SCALE)
+    ('12,346', '11.6 billion EUR', '1 billion')
     """
-    for size, word in ((1e12, "trillion"), (1e9, "billion"), (1e6, "million")):
-        if abs(value * scale.factor) >= max(size, 1e7):
+    for least, size, word in ((999.5e9, 1e12, "trillion"), (999.5e6, 1e9, "billion"), (1e7 - 0.5, 1e6, "million")):
+        if abs(value * scale.factor) >= least:
             return format_amount(value, Scale(scale.factor / size, f"{word} {scale.unit}".rstrip()))
     return format_amount(value, scale)
 

@@ -44,6 +44,8 @@ def _tell_one_more(result: ObservationResult, lever: str, level: float | None) -
         return f"the effect of {_ONE_MORE[lever]} is unknown"
     if row["verdict"] == "equal":
         return f"{_ONE_MORE[lever]} saves nothing"
+    if row["verdict"] == "unclear" and row["low"] == row["high"] == 0:
+        return f"no saving by {_ONE_MORE[lever]} was seen"
     saves = row["estimate"] >= 0
     ends = (row["estimate"], row["low"], row["high"]) if saves else (-row["estimate"], -row["high"], -row["low"])
     amounts = {**row, **dict(zip(("estimate", "low", "high"), ends, strict=True))}
