@@ -236,6 +236,8 @@ def test_generated_blocks_are_not_read() -> None:
     (note,) = read_policy(generated("constraint", "update", "constraint"), kind="nomad").unknown
     assert (note.field, note.line) == ("group.front.dynamic.update", 17)
     assert not read_policy(generated("constraint", "constraint")).unknown
+    (note,) = read_policy(generated("update", "update"), kind="nomad").unknown
+    assert note.field == "group.front.dynamic.update"
 
 
 def test_a_task_outside_of_a_group_is_a_group() -> None:
@@ -244,6 +246,13 @@ def test_a_task_outside_of_a_group_is_a_group() -> None:
     imported = read_policy(text, variables={"group": "log"})
     assert (imported.nodes, imported.policy["max_parallel"]) == (1, 3)
     assert notes(imported)["group.log.count"][1] == "not given: 1 allocation: as many nodes"
+
+
+def test_an_expression_after_blanks_is_quoted_as_it_is() -> None:
+    """Blanks at the ends of lines don't move what a note quotes. [contract]"""
+    text = 'job "a" {   \n  group "g" {\t\n    count = local.n + 1  \r\n    task "t" {}\n  }\n}\n'
+    (note,) = read_policy(text, kind="nomad").unknown
+    assert "'local.n + 1'" in note.text
 
 
 def test_blanks_after_a_heredoc_are_ignored() -> None:
