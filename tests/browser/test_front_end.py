@@ -221,6 +221,24 @@ def test_views_receive_their_own_answers(page):
     assert heard == [True, ["all", "all"], "all", "other", True, "bye", True]
 
 
+def test_controls_of_an_earlier_question_are_shown(page):
+    """Controls that arrive after a further question was asked aren't sent again, and are shown with its rollout. [contract]"""
+    page.evaluate(BEGIN)
+    shown = page.evaluate(
+        """() => {
+          explorer.rollout.show = () => {};
+          const count = () => document.querySelectorAll(".slider").length;
+          const ask = explorer.number;
+          explorer.move("limit", { limit: 2 }, true);
+          model.tell({ type: "controls", ask, controls: [controlOf(), controlOf({ name: "other", label: "other" })] });
+          const before = count();
+          model.tell({ type: "rollout", ask: explorer.number });
+          return [before, count()];
+        }"""
+    )
+    assert shown == [1, 2]
+
+
 def test_a_position_without_values_is_the_file(page):
     """A position that Python sets without values is that of the file. [contract]"""
     page.evaluate(BEGIN)

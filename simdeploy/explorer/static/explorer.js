@@ -46,9 +46,12 @@ class Explorer {
       this.showError(answer);
     } else if (answer.type === "numbers") {
       this.showNumbers(answer);
-    } else if (answer.ask === this.number && answer.type === "controls") {
-      this.showControls(answer.controls);
+    } else if (answer.type === "controls") {
+      this.offered = answer.controls;
+      if (answer.ask === this.number) this.showControls();
     } else if (answer.ask === this.number && answer.type === "rollout") {
+      // Controls are sent if they change: those offered for an earlier question are those of this one, too.
+      if (this.offered) this.showControls();
       this.rollout.show(answer);
     } else if (answer.ask === this.number && answer.type === "curve") {
       this.tradeoff.show(answer, this.controls.find(answer.lever));
@@ -252,7 +255,9 @@ class Explorer {
     this.cards.element.classList.toggle("stale", isError);
   }
 
-  showControls(controls) {
+  showControls() {
+    const controls = this.offered;
+    this.offered = null;
     this.columns.hidden = false;
     this.controls.build(controls);
     const levers = controls.filter((control) => control.group === "policy" && control.kind !== "choice");
