@@ -498,6 +498,7 @@ def test_a_scenario_in_json(tmp_path, monkeypatch):
         (["a.json", "-o", "a.html", "--seed", "3"], "--seed is for scenarios"),
         (["a.json", "-o", "a.html", "--cluster", "tcp://h:1"], "--cluster is for scenarios"),
         (["s.yaml", "-o", "a.html", "--cluster", "tcp://h:1", "--workers", "2"], "can't be combined with --cluster"),
+        (["s.yaml", "-o", "a.html", "--cluster", "nowhere"], "cluster: invalid address"),
         (["a.json", "-o", "a.pdf"], "must end with one of .html, .md"),
         (["a.json", "-o", "a.html"], "the kind of result is missing"),
         (["empty", "-o", "a.html"], "allowed: a store's folder"),
