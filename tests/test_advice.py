@@ -28,7 +28,6 @@ from simdeploy.analysis.advice.laws import NodeLaw, starts_within
 from simdeploy.analysis.advice.observed import Observed
 from simdeploy.analysis.advice.proposing_spells import SpellProposer
 from simdeploy.analysis.advice.result import Advice
-from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.running import Runner
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.straying import RoughRollouts, find_strays
@@ -380,8 +379,8 @@ def propose(name, engine, n):
     plan = plan_waves(seen.policy.policy, orchestrator, fleet.nodes, fleet.zones)
     kind, roots = scenario.release[1], np.arange(n)
     course, shared = read_course(scenario, plan, seen), (scenario.given(kind.name), seen.policy, plan, kind, 3)
-    strays = find_strays(Rollouts(*shared, 100 + roots), engine, course.end_ns)
-    rough, supply = RoughRollouts(*shared, roots, strays, engine), Supply(1000, 10**6, 10**4)
+    strays = find_strays(RoughRollouts(*shared, 100 + roots, engine, course.end_ns))
+    rough, supply = RoughRollouts(*shared, roots, engine, course.end_ns, strays), Supply(1000, 10**6, 10**4)
     proposal = SpellProposer(rough, course, supply, roots, np.zeros(n), None, never_failed=False).propose()
     assert np.isfinite(proposal.log_weights).sum() >= 3
     return [proposal.log_weights.tolist(), proposal.are_drawn.tolist(), proposal.worlds.nodes.tolist()]

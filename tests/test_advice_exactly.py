@@ -6,6 +6,7 @@ import math
 import numpy as np
 import pandas as pd
 import pytest
+from scipy import stats
 from test_advice import at, canary, look, make
 
 import simdeploy as sd
@@ -27,6 +28,9 @@ STEADY = {
 }
 QUICK = {"deadline": "5m", "min_healthy_time": "0s"}
 ALLOWED = {"max_parallel": 1, "max_failed_nodes": 4, "max_failed_nodes_percent": 100, "health_check": QUICK}
+
+
+STATUS = ("failed", "running")
 
 
 def assert_posterior(result, good, bad):
@@ -229,6 +233,72 @@ def test_skewed_costs():
     for n, is_trusted in ((1, False), (2, True), (40, True)):
         costs = np.where(np.arange(400) < n, 1e6, 0.0)
         assert costing.mean(Priced(costs, words)).is_trusted == is_trusted
+
+
+@pytest.mark.parametrize("share", [0.01, 1e-4])  # of the time during which a zone is down
+@pytest.mark.parametrize("form", ["object", "table"])
+def test_a_zone_fails(form, share):
+    """All six nodes of a zone fail, because it is down or by a defect; either is far more probable than six single failures. [oracle]"""
+    p, bad_p, up = 0.01, 0.2 if share == 0.01 else 0.1, 1 - share
+    outages = {"fleet.zones": 4, "fleet.zone_outage": {"up": f"{1800 * up / share}s", "repair": "30m"}}
+    defects = {"release.bad.start_failure": bad_p, "release.bad.affects": {"zones": [0]}}
+    spread = {"fleet.nodes": 24, "fleet.update_duration": {"uniform": {"low": "0.9s", "high": "1s"}}}
+    limits = {"max_parallel": 24, "max_failed_nodes": 24}
+    scenario = make(STEADY | spread | {"fleet.start_failure": p} | outages | defects, **ALLOWED | limits)
+    seen = look(scenario, 1, (1, 18, 6), last_progress_time=at(1), state="completed")
+    if form == "table":
+        seen = pd.DataFrame({"node": range(24), "status": [STATUS[node % 4 > 0] for node in range(24)]})
+    result = sd.forecast(scenario, seen=seen, at=1.5, replications=400, engine="compiled")
+    q, ran = 1 - (1 - p) * (1 - bad_p), (1 - p) ** 18
+    if form == "table":
+        good = (up**4 * p**6 + share * up**3) * ran
+        bad = (up**4 * q**6 + share * up**3) * ran
+    else:
+        good = up**4 * stats.binom.pmf(6, 24, p) + 4 * share * up**3 * ran
+        by_itself = sum(stats.binom.pmf(n, 6, q) * stats.binom.pmf(6 - n, 18, p) for n in range(7))
+        bad = up**4 * by_itself + share * up**3 * (ran + 3 * (1 - p) ** 12 * (1 - q) ** 6)
+    assert result.is_trusted
+    assert_posterior(result, good, bad)
+
+
+@pytest.mark.parametrize("form", ["object", "table"])
+def test_outages_too_rare_for_worlds(form):
+    """Outages of one second in 100 days are refused as a probable explanation of a zone that fails, but don't matter otherwise. [contract]"""
+    outages = {
+        "fleet.zones": 4,
+        "fleet.zone_outage": {"up": "2400h", "repair": "1s"},
+        "release.bad.start_failure": 0.01,
+    }
+    spread = {"fleet.nodes": 24, "fleet.update_duration": {"uniform": {"low": "0.9s", "high": "1s"}}}
+    defects = {"release.bad.affects": {"zones": [0]}, "fleet.start_failure": 1e-3}
+    scenario = make(STEADY | spread | outages | defects, **ALLOWED | {"max_parallel": 24, "max_failed_nodes": 24})
+    how = {"at": 1.5, "replications": 300, "engine": "compiled"}
+    for n_failed in (0, 6):
+        seen = look(scenario, 1, (1, 24 - n_failed, n_failed), last_progress_time=at(1), state="completed")
+        if form == "table":
+            status = [STATUS[node % 4 > 0 or not n_failed] for node in range(24)]
+            seen = pd.DataFrame({"node": range(24), "status": status})
+        if n_failed:
+            with pytest.raises(sd.InputError, match="an outage of a zone may explain what was seen, but is too rare"):
+                sd.forecast(scenario, seen=seen, **how)
+        else:
+            assert sd.forecast(scenario, seen=seen, **how).is_trusted
+
+
+def test_a_slow_rollout_of_a_release_that_affects_some_nodes():
+    """Verdicts show a slowdown that one rollout in a thousand has, and not which nodes a defect affects. [oracle]"""
+    slow = {"fleet.slowdown": {"lognormal": {"mean": 1, "sd": 0.1}}, "release.bad.affects": {"count": 6}}
+    spread = {"fleet.nodes": 12, "fleet.update_duration": {"uniform": {"low": "50s", "high": "70s"}}}
+    scenario = make(STEADY | slow | spread, **ALLOWED | {"max_parallel": 12, "max_failed_nodes": 12})
+    seen = pd.DataFrame({"node": range(12), "status": [STATUS[node > 3] for node in range(12)]})
+    seen["resolved_at_s"] = 1.3 * np.linspace(50.5, 69.5, 12)
+    result = sd.forecast(scenario, seen=seen, at=120, replications=800, engine="compiled")
+    ways = [
+        math.comb(4, n) * math.comb(8, 6 - n) * 0.55**n * 0.1 ** (4 - n) * 0.45 ** (6 - n) * 0.9 ** (2 + n)
+        for n in range(5)
+    ]
+    assert_posterior(result, 0.1**4 * 0.9**8, sum(ways) / math.comb(12, 6))
+    assert result.effective_worlds > 50
 
 
 CANARIES = STEADY | {"fleet.start_failure": 0, "release.bad.start_failure": 0, "release.bad.error_rate": 0.5}

@@ -32,7 +32,7 @@ from simdeploy.units import NS_PER_S
 from simdeploy.world.operator import ScriptedAct
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from simdeploy.analysis.advice.node_table import NodeTable
     from simdeploy.analysis.advice.seen import Seen
@@ -171,7 +171,9 @@ def condition(
     if not any(search.n_found for search in searches):
         possible = np.any([search.possible_totals for search in searches], axis=0)
         refuse_totals(seen.totals, possible, sum(search.n_agreeing for search in searches))
-    return Conditioned(paused, seen, _weigh([each.found for each in searches], why_tried), why_tried, seed, engine)
+    by_kind = _weigh([each.found for each in searches], why_tried)
+    _refuse_rare_outages(searches)
+    return Conditioned(paused, seen, by_kind, why_tried, seed, engine)
 
 
 def _find(searches: list[Search], wanted: int, workers: int, stop: Event) -> None:
@@ -183,6 +185,16 @@ def _find(searches: list[Search], wanted: int, workers: int, stop: Event) -> Non
         _map_threads(workers, stop, lambda pair: pair[0].find_more(pair[1]), zip(searching, numbers, strict=True))
         least = max(search.log_found for search in searches) + _LOG_NEGLIGIBLE
         searching = [search for search in searching if search.log_found >= least or not search.is_settled]
+
+
+def _refuse_rare_outages(searches: Sequence[Search]) -> None:
+    """Raise `InputError` if what was seen may be due to outages of which too few could be found."""
+    found, missed = (
+        float(np.logaddexp.reduce([getattr(each, name) for each in searches])) for name in ("log_found", "log_missed")
+    )
+    if missed > found + math.log(_MOST_LOST):
+        message = "an outage of a zone may explain what was seen, but is too rare for such worlds to be found"
+        raise InputError(Problem(message, ("seen",), hint="leave out zone_outage if there was no outage"))
 
 
 def _map_threads(workers: int, stop: Event, function: Callable[[_T], _R], items: Iterable[_T]) -> list[_R]:
@@ -231,7 +243,7 @@ def _weigh(pieces: list[Found], why_tried: str) -> tuple[OfKind, ...]:
         raise InputError(Problem(message, ("seen",), hint=hint))
     by_kind, lost, kept = [], 0.0, 0.0
     for each in pieces:
-        scale = float(each.kind.probability) / each.n_tried
+        scale = float(each.kind.probability)
         weights = scale * np.exp(each.log_weights - best)
         by_kind.append(OfKind(each.kind, each.n_tried, each.worlds, weights))
         lost += scale * float(np.exp(each.lost - best).sum())

@@ -36,7 +36,7 @@ def find_disturbed(
     fleet, x_s = rollouts.scenario.fleet, at_ns / NS_PER_S
     # An update may make crashes more frequent.
     rate = max(float(rollouts.kind.crash_rate), 1.0)
-    classes = rollouts.law_places[worlds[:, np.newaxis], nodes] // 2
+    classes = rollouts.class_of(rollouts.law_places[worlds[:, np.newaxis], nodes])
     disturbed = np.zeros((*tried.shape, nodes.shape[1]), dtype=bool)
     for number, behaviour in enumerate(fleet.behaviours):
         rows, columns = np.nonzero(classes == number)
@@ -59,24 +59,31 @@ def find_disturbed(
     return disturbed
 
 
-def find_outages(fleet: Fleet, seed: int, roots: np.ndarray, at_ns: int) -> np.ndarray:
-    """Return in which worlds an outage of a zone may begin by some time."""
-    zones, found = np.arange(fleet.zones), np.zeros(len(roots), dtype=bool)
-    for outage in _list_outages(fleet):
-        of_zones = seed, roots[:, np.newaxis], zones, at_ns / NS_PER_S
-        found |= _may_end(outage.up, outage.repair, ZONE_STREAMS, *of_zones).any(axis=1)
+def find_outages(fleet: Fleet, seed: int, roots: np.ndarray, at_ns: float) -> np.ndarray:
+    """Return in which zones an outage may be or begin by some time; shape (worlds, zones)."""
+    down, ends = _bound_outages(fleet, at_ns)
+    of_zones = roots[:, np.newaxis], np.arange(fleet.zones)
+    found: np.ndarray = (uniforms(seed, of_zones[0], ZONE_STREAMS.state, of_zones[1]) < down) | (
+        uniforms(seed, of_zones[0], ZONE_STREAMS.good, of_zones[1]) < ends
+    )
     return found
 
 
-def outage_chance(fleet: Fleet, at_ns: int) -> float:
-    """Return the chance that an outage of a zone begins by some time."""
-    x_s = at_ns / NS_PER_S
-    # Outages of all classes are computed from the same random numbers, so the most frequent ones contain the others.
-    none = [
-        each.up.mean / (each.up.mean + each.repair.mean) * float(Residual(each.up).survival(x_s))
-        for each in _list_outages(fleet)
-    ]
-    return 1 - min(none, default=1.0) ** fleet.zones
+def outage_chance(fleet: Fleet, at_ns: float) -> float:
+    """Return the chance that `find_outages` finds any zone; 0 if zones have no outages."""
+    down, ends = _bound_outages(fleet, at_ns)
+    return float(1 - ((1 - down) * (1 - ends)) ** fleet.zones)
+
+
+def _bound_outages(fleet: Fleet, at_ns: float) -> tuple[float, float]:
+    """Return the chances that a zone is down at time 0, and that an up time of time 0 may end by some time.
+
+    Classes share the random numbers of a zone, so the largest chances are those of an outage for any class.
+    """
+    outages = _list_outages(fleet)
+    down = [each.repair.mean / (each.up.mean + each.repair.mean) for each in outages]
+    ends = [1 - float(Residual(each.up).survival(at_ns / NS_PER_S)) + _ROUNDING for each in outages]
+    return max(down, default=0.0), min(max(ends, default=0.0), 1.0)
 
 
 def _list_outages(fleet: Fleet) -> list[Outages]:

@@ -49,7 +49,7 @@ class Guide:
         self._edges = np.linspace(0.0, float(max(course.end_ns, 1)), n + 1)
         self._width = self._edges[1]
         behaviours = rollouts.scenario.fleet.behaviours
-        self._shares = np.array([(rollouts.law_places == place).mean() for place in range(2 * len(behaviours))])
+        self._shares = np.array([(rollouts.law_places == place).mean() for place in range(len(rollouts.laws(0)))])
         self._slowdown = middles([behaviour.slowdown for behaviour in behaviours])
         self._level = middles([behaviour.start_failure for behaviour in behaviours])
         # Whether durations of updates vary. If not, a wave can start only at a few instants, which cells may miss.
@@ -81,9 +81,7 @@ class Guide:
         has_promotion = n_waves > 1 and rollouts.awaits_promotion(0)
         if has_promotion and self.is_spread:
             keeps[Stream.PROMOTE_AFTER] = relate(self._of_promotion(counts[0][:, 0]))
-        self.sieve = Sieve(
-            rollouts, keeps, course.end_ns, _bound_promotion(rollouts, course) if has_promotion else None
-        )
+        self.sieve = Sieve(rollouts, keeps, _bound_promotion(rollouts, course) if has_promotion else None)
         # Approximate, for all that was seen; 0 if the guide can't tell.
         self.log_likelihood = log_mean(by_slowdown) + log_mean(by_level) if self.is_spread else 0.0
 
@@ -145,11 +143,16 @@ class Guide:
         self, wave: int, x_ns: np.ndarray | float, slowdown: list[np.ndarray], level: list[np.ndarray]
     ) -> tuple[np.ndarray, np.ndarray]:
         """Return the chances that a node runs, or has failed, by some times."""
-        laws = [(place, law) for place, law in enumerate(self._rollouts.laws(wave)) if self._shares[place]]
+        rollouts = self._rollouts
+        laws = [
+            (place, rollouts.class_of(place), law)
+            for place, law in enumerate(rollouts.laws(wave))
+            if self._shares[place]
+        ]
         runs, fails = (
             sum(
-                self._shares[place] * getattr(law, name)(x_ns, slowdown[place // 2], level[place // 2])
-                for place, law in laws
+                self._shares[place] * getattr(law, name)(x_ns, slowdown[number], level[number])
+                for place, number, law in laws
             )
             for name in ("running", "failed")
         )

@@ -278,10 +278,12 @@ class NodeGuide:
         # The same, minimized over the slowdowns that make the table probable.
         self.hardest = best[is_likely].min(axis=0)
         keeps = {Stream.SLOWDOWN: relate(by_slowdown), Stream.START_FAILURE_LEVEL: relate(by_level)}
+        if not pilot.are_alike:
+            del keeps[Stream.START_FAILURE_LEVEL]
         # Verdicts of offline nodes are reported late, so they don't bound the time of a promotion.
         is_heard = not any(behaviour.connection for behaviour in behaviours)
         promotion = NodeProposer(pilot, table, at_ns).bound_promotion() if is_heard else None
-        self.sieve = Sieve(pilot, keeps, at_ns, promotion)
+        self.sieve = Sieve(pilot, keeps, promotion)
         base = float(by_level[middle][0])
         self.log_likelihood = log_mean(by_slowdown)  # of the table, approximately
         if math.isfinite(base):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -50,6 +50,10 @@ class Rollouts:
             for behaviour in self.scenario.fleet.behaviours
             for law in (NodeLaw(behaviour, None, rule), NodeLaw(behaviour, self.kind, rule, share))
         ]
+
+    def class_of(self, places: Any) -> Any:
+        """Return the class of nodes whose laws have some indices."""
+        return places // 2 % len(self.scenario.fleet.behaviours)
 
     def pick(self, worlds: np.ndarray, numbers: np.ndarray) -> Nodes:
         """Return some nodes, given the indices of their worlds and their numbers."""
@@ -128,8 +132,7 @@ class Rollouts:
     @cached_property
     def law_shares(self) -> np.ndarray:
         """The fraction of nodes that have each law; shape (laws, worlds)."""
-        n = 2 * len(self.scenario.fleet.behaviours)
-        return np.stack([(self.law_places == place).mean(axis=1) for place in range(n)])
+        return np.stack([(self.law_places == place).mean(axis=1) for place in range(len(self.laws(0)))])
 
     def _draw_shared(self, stream: Stream) -> np.ndarray:
         return uniforms(self.seed, self.roots, stream, 0)

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from copy import copy
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, NamedTuple
 
 import numpy as np
 
+from simdeploy.analysis.advice.disturbed import outage_chance
 from simdeploy.analysis.advice.finding import Supply
 from simdeploy.analysis.advice.guiding import Guide
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
@@ -17,7 +19,7 @@ from simdeploy.analysis.advice.proposing_nodes import NodeGuide, NodeProposer
 from simdeploy.analysis.advice.proposing_spells import TRIES as TRIES_OF_DEALT, SpellProposer
 from simdeploy.analysis.advice.result import FEWEST_EFFECTIVE
 from simdeploy.analysis.advice.rollouts import Rollouts
-from simdeploy.analysis.advice.sieving import Sieve
+from simdeploy.analysis.advice.sieving import RootsWithOutages, Sieve
 from simdeploy.analysis.advice.straying import RoughRollouts, Strays, find_strays
 from simdeploy.analysis.advice.totals import Exposures
 from simdeploy.analysis.advice.turns import count_at_once, list_steps, together
@@ -26,14 +28,16 @@ from simdeploy.engines.choice import expect_seconds, why_not_compiled
 from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.experiments.arguments import MOST_REPLICATIONS
 from simdeploy.vocabulary import STATES
+from simdeploy.world.distributions import Exponential
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterable
 
     from simdeploy.analysis.advice.seen import Seen
     from simdeploy.analysis.advice.waves import Course
     from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario
+    from simdeploy.world.fleet import Behaviour, Fleet
     from simdeploy.world.release import ReleaseKind
 
 # The most worlds that are proposed for a kind, and the most roots to choose them from, as a multiple.
@@ -49,6 +53,10 @@ _OF_TABLES = [STATES.index(name) for name in ("in_progress", "completed")]
 _LEARNED = 4096
 # Worlds to try for a very improbable kind.
 _FEW = 20
+# The least fraction of proposals with an outage of a zone, the largest, and the least number of these by zone.
+_LEAST_OUTAGES, _MOST_OUTAGES, _FEWEST_OUTAGES = 0.1, 0.9, 10
+# The chance of an outage in worlds that only show whether outages matter.
+_FREQUENT = 0.05
 # Effective worlds of a kind from which its probability is known well enough to tell whether it is negligible.
 _FEWEST_SHARING = 20
 # The most whole worlds tried for all kinds, and about how long that may take.
@@ -66,13 +74,37 @@ _ENOUGH_TO_TELL = 0.1
 
 @dataclass(frozen=True, eq=False)
 class Found:
-    """Worlds of one kind that agree, with log weights; `lost` are the log weights of worlds that could not be drawn."""
+    """Worlds of one kind that agree, with log weights; `lost` are the log weights of worlds that could not be drawn.
+
+    The sum of all weights estimates the chance of what was seen, given the kind.
+    """
 
     kind: ReleaseKind
     n_tried: int
     worlds: Worlds
     log_weights: np.ndarray
     lost: np.ndarray
+
+
+class _Part(NamedTuple):
+    """Worlds that were proposed together."""
+
+    worlds: Worlds  # that agree
+    # Log weights before division by the number of roots, and which worlds have an outage; the same of lost worlds.
+    agreeing: tuple[np.ndarray, np.ndarray]
+    lost: tuple[np.ndarray, np.ndarray]
+
+
+def _fail_often(fleet: Fleet, factor: float) -> Fleet:
+    """Return a fleet whose zones fail about so many times as often."""
+
+    def change(behaviour: Behaviour) -> Behaviour:
+        outage = behaviour.zone_outage
+        up = outage and replace(outage, up=Exponential(outage.up.mean / factor))
+        return replace(behaviour, zone_outage=up)
+
+    classes = tuple(replace(each, behaviour=change(each.behaviour)) for each in fleet.classes)
+    return replace(fleet, behaviour=change(fleet.behaviour), classes=classes)
 
 
 class Search:
@@ -96,12 +128,13 @@ class Search:
         self._scenario, self._seen, self._plan = scenario.given(kind.name), seen, plan
         self._course, self._kind, self._seed, self._engine = course, kind, seed, engine
         span = MOST_REPLICATIONS // place[1]
-        first = place[0] * span
-        self._first = first
+        self._first = first = place[0] * span
         self.guide: Guide | NodeGuide | None = None
         self._sieve: Sieve | None = None
         self.log_likelihood = 0.0
         self._strays: tuple[Strays, ...] = ()
+        # If outages are rarer than they should be among the proposals, these are drawn from separate roots.
+        self._with_outages: RootsWithOutages | None = None
         self._has_laws, table = has_laws, seen.nodes
         self._has_spells = bool(find_spells(scenario))
         self._report_progress, self._is_stopped = report_progress, is_stopped
@@ -121,25 +154,43 @@ class Search:
             self._most_roots = _MOST_PROPOSED * _ROOTS
             if any(plan.promotions) and not seen.policy.policy.auto_promote:
                 self._most_roots *= max(min(_IF_PROMOTED, _MOST_TRIED // (self._most_roots * place[1])), 1)
+            end_ns = seen.last.at_ns if course is None else course.end_ns
             n_learned = -(-_LEARNED // scenario.fleet.nodes) if self._has_spells and course is not None else 0
             used = self._most_roots + _PILOT + n_learned
+            if 0 < outage_chance(scenario.fleet, end_ns) < _LEAST_OUTAGES:
+                self._with_outages = RootsWithOutages(scenario.fleet, seed, end_ns, first + used)
+                used = self._with_outages.end - first
             self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
-            if n_learned and course is not None:
-                learned = self._rollouts(first + used - n_learned + np.arange(n_learned))
-                self._strays = find_strays(learned, self._engine_of_lives, float(course.end_ns))
+            if n_learned:
+                self._learn(first + self._most_roots + _PILOT + np.arange(n_learned))
             pilot = self._rollouts(first + self._most_roots + np.arange(_PILOT))
-            if course is not None and not course.pauses and plan.pacing == "barrier":
-                self.guide = Guide(pilot, course)
-            elif table is not None and pilot.are_alike and (plan.pacing != "sliding" or table.knows_verdicts):
-                self.guide = NodeGuide(pilot, table, seen.last.at_ns)
-            self._sieve = self.guide.sieve if self.guide else Sieve(pilot, {}, seen.last.at_ns)
+            self._sieve = self._make_sieve(pilot)
             if self.guide and not self._has_spells:
                 self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
         self.n_tried = self.n_found = self._n_proposed = 0
+        self._n_outages = self._n_rare = 0  # roots with an outage, and those of them that were proposed
         # Worlds that agree if totals of requests are left aside, and which of these totals any of them can have had.
         self.n_agreeing = 0
         self.possible_totals = np.zeros(len(seen.totals), dtype=bool)
-        self._parts: list[tuple[Worlds, np.ndarray, np.ndarray]] = []
+        self._parts: list[_Part] = []
+
+    def _make_sieve(self, pilot: Rollouts) -> Sieve:
+        """Return the sieve of roots, that of a guide if there can be one."""
+        course, table, plan = self._course, self._seen.nodes, self._plan
+        if course is not None and not course.pauses and plan.pacing == "barrier":
+            self.guide = Guide(pilot, course)
+            return self.guide.sieve
+        if table is not None and (plan.pacing != "sliding" or table.knows_verdicts):
+            guide = NodeGuide(pilot, table, self._seen.last.at_ns)
+            # If nodes have other laws in each world, it only tells which slowdowns are probable.
+            self.guide = guide if pilot.are_alike else None
+            return guide.sieve
+        return Sieve(pilot, {})
+
+    def _learn(self, roots: np.ndarray) -> None:
+        """Learn how often nodes deviate from their laws."""
+        rare = self._with_outages.take(len(roots)) if self._with_outages else roots[:0]
+        self._strays = find_strays(self._rough_rollouts(np.concatenate([roots, rare])))
 
     def needs_more(self, wanted: int) -> bool:
         """Return whether fewer than `wanted` worlds are found in all, and more can be."""
@@ -148,9 +199,10 @@ class Search:
 
     def find_more(self, wanted: int) -> None:
         """Propose as many worlds as may be needed for `wanted` in all; the first time, only that many."""
-        size = 4 * self._n_proposed or wanted
+        # The first proposals show how many should have an outage.
+        size = 4 * self._n_proposed or (wanted if self._with_outages is None else -(-wanted // 2))
         if self.n_found:
-            size = int(1.1 * (wanted - self.n_found) * self._n_proposed / self.n_found) + 1
+            size = int(1.1 * (wanted - self.n_found) / self._expect_found()) + 1
         self._try(min(size, self._most - self._n_proposed, _AT_ONCE))
 
     def _is_hopeless(self, wanted: int) -> bool:
@@ -169,33 +221,38 @@ class Search:
         """The log joint chance of this kind and what was seen, as far as estimated."""
         if not self.n_found:
             return -math.inf
-        log_weights = np.concatenate([each for _, each, _ in self._parts])
-        prior = float(self._kind.probability) / self.n_tried
-        return float(np.logaddexp.reduce(log_weights)) + math.log(prior)
+        return float(np.logaddexp.reduce(self._log_weights)) + math.log(float(self._kind.probability))
 
     @property
     def is_settled(self) -> bool:
         """Return whether enough worlds share the weight: otherwise it may lie in worlds that are too rare to have been found yet."""
         if not self.n_found:
             return False
-        log_weights = np.concatenate([each for _, each, _ in self._parts])
+        log_weights = self._log_weights
         weights = np.exp(log_weights - log_weights.max())
         return bool(weights.sum() ** 2 >= _FEWEST_SHARING * (weights**2).sum())
 
     def _try(self, size: int) -> None:
         """Propose about `size` worlds, from the next roots that pass the sieve."""
-        parts, left = [], size
+        n_rare = round(self._outage_share * size)
+        rare, log_rare = self._take_outages(n_rare)
+        parts, left = [(rare, log_rare)], size - min(len(rare), n_rare)
         while left and self.n_tried < self._most_roots:
             n = min(4 * left if self._sieve else left, self._most_roots - self.n_tried)
             roots = self._first + self.n_tried + np.arange(n)
             kept, logs = self._sieve.sift(roots) if self._sieve else (np.arange(n), np.zeros(n))
+            if self._with_outages:
+                others = ~self._with_outages.are_among(roots[kept])
+                kept, logs = kept[others], logs[others]
             kept, logs = kept[:left], logs[:left]
             left -= len(kept)
             self.n_tried += n if left else int(kept[-1]) + 1
             parts.append((roots[kept], logs))
         roots, log_kept = (np.concatenate(each) for each in zip(*parts, strict=True))
+        have_outage = np.arange(len(roots)) < len(rare)
         slots = self._n_proposed + np.arange(len(roots))
         self._n_proposed += len(roots)
+        self._n_rare += len(rare)
         proposal = self._propose(roots, slots, -log_kept)
         log_weights = proposal.log_weights
         possible = np.isfinite(log_weights)
@@ -203,17 +260,84 @@ class Search:
         places, logs = self._agree(proposal, places)
         log_weights[places] += logs
         worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
-        lost = log_weights[possible & ~proposal.are_drawn]
-        self._parts.append((worlds, log_weights[places], lost))
+        lost = possible & ~proposal.are_drawn
+        self._parts.append(_Part(worlds, *((log_weights[of], have_outage[of]) for of in (places, lost))))
         self.n_found += len(places)
         self._report_progress(len(places))
 
     @property
     def found(self) -> Found:
         """What was found."""
-        worlds, log_weights, lost = zip(*self._parts, strict=True)
+        worlds = [part.worlds for part in self._parts]
         together = Worlds(*(np.concatenate([getattr(each, name) for each in worlds]) for name in ("roots", "nodes")))
-        return Found(self._kind, self.n_tried, together, np.concatenate(log_weights), np.concatenate(lost))
+        lost = self._scale(part.lost for part in self._parts)
+        return Found(self._kind, self.n_tried + self._n_outages, together, self._log_weights, lost)
+
+    @property
+    def _log_weights(self) -> np.ndarray:
+        """The log weights of the worlds found so far."""
+        return self._scale(part.agreeing for part in self._parts)
+
+    def _scale(self, parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
+        """Divide the weights of worlds by the number of their roots, which with outages are a known fraction of all."""
+        log_weights, have_outage = (np.concatenate(each) for each in zip(*parts, strict=True))
+        log_outage = math.log(self._with_outages.chance / max(self._n_outages, 1)) if self._with_outages else 0.0
+        scaled: np.ndarray = log_weights + np.where(have_outage, log_outage, -math.log(max(self.n_tried, 1)))
+        return scaled
+
+    @property
+    def log_missed(self) -> float:
+        """The log joint chance of this kind, what was seen, and an outage, if too few roots with an outage were found to tell."""
+        enough = _FEWEST_OUTAGES * self._scenario.fleet.zones
+        if self._with_outages is None or self._n_outages >= enough:
+            return -math.inf
+        return copy(self).restart_with_outages(self._with_outages)
+
+    def restart_with_outages(self, rare: RootsWithOutages) -> float:
+        """Start again with more frequent outages; estimate the same chance from a few worlds."""
+        fleet = _fail_often(self._scenario.fleet, _FREQUENT / rare.chance)
+        self._scenario, first = replace(self._scenario, fleet=fleet), rare.end - rare.n
+        frequent = self._with_outages = RootsWithOutages(fleet, self._seed, rare.at_ns, first)
+        self.n_tried = self.n_found = self._n_proposed = self._n_outages = self._n_rare = 0
+        self._parts, self._report_progress = [], lambda _: None
+        if self._strays:
+            self._learn(first + np.arange(_PILOT))
+        self._try(0)
+        return self.log_found + math.log(rare.chance / frequent.chance)
+
+    def _take_outages(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return those of n roots with an outage that pass the sieve, and the log probabilities of that; the first time, some more."""
+        if self._with_outages is None or self._sieve is None:
+            return np.zeros(0, dtype=np.int64), np.zeros(0)
+        if not self._n_outages:
+            n = max(n, _FEWEST_OUTAGES * self._scenario.fleet.zones)
+        roots = self._with_outages.take(n)
+        self._n_outages += len(roots)
+        kept, logs = self._sieve.sift(roots)
+        return roots[kept], logs
+
+    @property
+    def _outage_share(self) -> float:
+        """The fraction of the next proposals that should have an outage, by the standard deviations of the weights (Neyman)."""
+        if self._with_outages is None:
+            return 0.0
+        if not self.n_found:
+            return _MOST_OUTAGES / 2 if self._n_proposed else _LEAST_OUTAGES
+        log_weights = self._log_weights
+        squares = np.exp(2 * (log_weights - log_weights.max()))
+        usual, rare = (math.sqrt(squares[of].sum() * n) for of, n in self._list_strata())
+        return min(max(rare / (usual + rare), _LEAST_OUTAGES), _MOST_OUTAGES)
+
+    def _expect_found(self) -> float:
+        """Return the fraction of the next proposals that will agree, by those so far."""
+        share = self._outage_share
+        usual, rare = (of.sum() / max(n, 1) for of, n in self._list_strata())
+        return float((1 - share) * usual + share * rare)
+
+    def _list_strata(self) -> list[tuple[np.ndarray, int]]:
+        """Return which of the worlds found have no outage and how many such worlds were proposed; the same for those with an outage."""
+        have_outage = np.concatenate([part.agreeing[1] for part in self._parts])
+        return [(~have_outage, self._n_proposed - self._n_rare), (have_outage, self._n_rare)]
 
     def _propose(self, roots: np.ndarray, slots: np.ndarray, log_weights: np.ndarray) -> Proposal:
         if not self._has_laws:
@@ -252,8 +376,14 @@ class Search:
         return "compiled" if why_not_compiled() is None else self._engine
 
     def _rollouts(self, roots: np.ndarray) -> Rollouts:
+        if self._strays:
+            return self._rough_rollouts(roots)
+        return Rollouts(self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots)
+
+    def _rough_rollouts(self, roots: np.ndarray) -> RoughRollouts:
+        assert self._course is not None  # noqa: S101 - a table has exact chances
         shared = self._scenario, self._seen.policy, self._plan, self._kind, self._seed, roots
-        return RoughRollouts(*shared, self._strays, self._engine_of_lives) if self._strays else Rollouts(*shared)
+        return RoughRollouts(*shared, self._engine_of_lives, float(self._course.end_ns), self._strays)
 
     def _proposer(self, rollouts: Rollouts, course: Course, slots: np.ndarray, log_weights: np.ndarray) -> Proposer:
         orchestrator = self._scenario.orchestrator_of(self._seen.policy)

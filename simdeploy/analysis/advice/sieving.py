@@ -13,11 +13,12 @@ from simdeploy.world.streams import Stream, uniforms
 if TYPE_CHECKING:
     from simdeploy.analysis.advice.rollouts import Rollouts
     from simdeploy.analysis.advice.waves import Span
+    from simdeploy.world.fleet import Fleet
 
 # The least probability with which a root is kept.
 _LEAST_KEPT = 0.02
-# The fraction of kept roots that are to have an outage of a zone, if outages are rarer: they may explain many failures at once.
-_OUTAGES = 0.1
+# About how many roots are searched for outages at a time, and the most zones of roots.
+_AT_ONCE, _MOST_ZONES = 1 << 16, 1 << 22
 
 
 class Sieve:
@@ -28,34 +29,57 @@ class Sieve:
         rollouts: Rollouts,
         # The probability with which roots are kept, by equal intervals of numbers that all nodes share.
         keeps: dict[Stream, np.ndarray],
-        at_ns: float,  # the time of observation
         promotion: Span | None = None,  # how long people must have taken to promote; other roots are dropped
     ) -> None:
-        self._rollouts, self._at_ns, self._promotion = rollouts, int(at_ns), promotion
+        self._rollouts, self._promotion = rollouts, promotion
         self._keeps = {stream: keep for stream, keep in keeps.items() if len(keep) > 1}
-        share = outage_chance(rollouts.scenario.fleet, self._at_ns)
-        # How much more often other roots are dropped than those with an outage.
-        self._without = 1.0
-        if 0 < share < _OUTAGES:
-            self._without = max(share * (1 - _OUTAGES) / ((1 - share) * _OUTAGES), _LEAST_KEPT)
 
     def sift(self, roots: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Return the indices of the roots to keep, and the log probabilities of keeping them."""
-        if not self._keeps and not self._promotion and self._without == 1:
+        if not self._keeps and not self._promotion:
             return np.arange(len(roots)), np.zeros(len(roots))
         seed, chance = self._rollouts.seed, np.ones(len(roots))
         for stream, keep in self._keeps.items():
             chance *= keep[place_of(uniforms(seed, roots, stream, 0), len(keep))]
-        chance = np.maximum(chance * self._without, _LEAST_KEPT)
-        if self._without < 1:
-            has_outage = find_outages(self._rollouts.scenario.fleet, seed, roots, self._at_ns)
-            chance = np.where(has_outage, np.minimum(chance / self._without, 1.0), chance)
+        chance = np.maximum(chance, _LEAST_KEPT)
         number = len(self._rollouts.plan.sizes)
         if self._promotion:
             after_ns = replace(self._rollouts, roots=roots).promote_after_ns
             chance = np.where((after_ns > self._promotion.low) & (after_ns <= self._promotion.high), chance, 0.0)
         kept = np.flatnonzero(uniforms(seed, roots, Stream.SEEN_WAVE, number) < chance)
         return kept, np.log(chance[kept])
+
+
+class RootsWithOutages:
+    """Finds roots in which a zone fails: they are rare, but may explain many failures at once."""
+
+    def __init__(
+        self,
+        fleet: Fleet,
+        seed: int,
+        at_ns: float,  # the time of observation
+        first: int,  # the first of the roots to search
+    ) -> None:
+        self._fleet, self._seed, self.at_ns = fleet, seed, at_ns
+        self.n = _MOST_ZONES // fleet.zones
+        self._next, self.end = first, first + self.n
+        self.chance = outage_chance(fleet, at_ns)
+
+    def are_among(self, roots: np.ndarray) -> np.ndarray:
+        """Return which roots have an outage until the time of observation."""
+        among: np.ndarray = np.any(find_outages(self._fleet, self._seed, roots, self.at_ns), axis=1)
+        return among
+
+    def take(self, n: int) -> np.ndarray:
+        """Return the next n roots with an outage, or as many as there are."""
+        found = [np.zeros(0, dtype=np.int64)]
+        while n and self._next < self.end:
+            roots = np.arange(self._next, min(self._next + _AT_ONCE, self.end))
+            with_outage = roots[self.are_among(roots)][:n]
+            n -= len(with_outage)
+            self._next = int(with_outage[-1] if not n else roots[-1]) + 1
+            found.append(with_outage)
+        return np.concatenate(found)
 
 
 def place_of(u: np.ndarray, n: int) -> np.ndarray:

@@ -6,16 +6,19 @@ evenly.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from simdeploy.analysis.advice.disturbed import find_outages, outage_chance
 from simdeploy.analysis.advice.drawing import FAILS, RUNS, draw_lives
 from simdeploy.analysis.advice.laws import NodeLaw
+from simdeploy.analysis.advice.lives import Lives
 from simdeploy.analysis.advice.node_table import RUNNING
 from simdeploy.analysis.advice.rollouts import Rollouts
-from simdeploy.engines.continuing import NOT_THERE, THE_END_NS, Worlds, run_continued
+from simdeploy.engines.continuing import NOT_THERE, THE_END_NS
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -87,8 +90,9 @@ class RoughLaw(NodeLaw):
 class RoughRollouts(Rollouts):
     """Worlds whose nodes have approximate laws."""
 
-    strays: tuple[Strays, ...] = ()  # by law
-    engine: str = "reference"  # tries the nodes
+    engine: str  # tries the nodes
+    end_ns: float  # the time of observation
+    strays: tuple[Strays, ...] = ()  # by law; empty if they are still to be learned
 
     def laws(self, wave: int) -> list[NodeLaw]:
         """Return the approximate laws of nodes in a wave."""
@@ -99,28 +103,48 @@ class RoughRollouts(Rollouts):
 
     def exact_laws(self, wave: int) -> list[NodeLaw]:
         """Return the laws of nodes that don't deviate."""
-        return super().laws(wave)
+        return super().laws(wave) * self._n_copies
+
+    @property
+    def _n_copies(self) -> int:
+        """How often each law is listed: if zones fail, their nodes deviate so often that they have approximate laws of their own."""
+        return 2 if outage_chance(self.scenario.fleet, self.end_ns) else 1
+
+    @cached_property
+    def law_places(self) -> np.ndarray:
+        """The index of each node's law; nodes in a zone that may have an outage come after the others."""
+        places, fleet = super().law_places, self.scenario.fleet
+        if self._n_copies == 1:
+            return places
+        have_outage = find_outages(fleet, self.seed, self.roots, self.end_ns)
+        moved: np.ndarray = places + 2 * len(fleet.behaviours) * have_outage[:, np.arange(fleet.nodes) % fleet.zones]
+        return moved
+
+    @cached_property
+    def slowdown(self) -> np.ndarray:
+        """By law and world."""
+        return np.tile(super().slowdown, (self._n_copies, 1))
+
+    @cached_property
+    def start_failure(self) -> np.ndarray:
+        """Probability that an attempt to start fails, without what the release adds, by law and world."""
+        return np.tile(super().start_failure, (self._n_copies, 1))
 
 
-def find_strays(rollouts: Rollouts, engine: str, end_ns: float) -> tuple[Strays, ...]:
+def find_strays(rollouts: RoughRollouts) -> tuple[Strays, ...]:
     """Simulate rollouts; return the nodes of each law that deviate from it."""
     plan, roots, order = rollouts.plan, rollouts.roots, rollouts.order
-    continued = run_continued(
-        rollouts.scenario,
-        rollouts.policy,
-        Worlds(roots, np.repeat(roots[:, np.newaxis], plan.total, axis=1)),
-        looks_ns=[],
-        nodes_at_ns=THE_END_NS,
-        seed=rollouts.seed,
-        engine=engine,
-    )
-    assert continued.nodes is not None  # noqa: S101 - they were requested
+    # Undoing an escape would look like a failure of all nodes.
+    release = tuple(replace(kind, defective=False) for kind in rollouts.scenario.release)
+    kept = replace(rollouts, scenario=replace(rollouts.scenario, release=release))
+    numbers = np.repeat(roots[:, np.newaxis], plan.total, axis=1)
+    of_order = Lives(kept, THE_END_NS, rollouts.engine).follow(np.arange(len(roots)), numbers, order, numbers)
     parts: list[tuple[np.ndarray, ...]] = []
     first = 0
     for wave, size in enumerate(plan.sizes):
         nodes = order[:, first : first + size]
         first += size
-        lives = np.take_along_axis(continued.nodes, nodes, axis=1)
+        lives = of_order[:, first - size : first]
         over = lives["resolved_ns"]
         # A node that could not be reached failed at its turn.
         turns = np.where(lives["dispatched_ns"] == NOT_THERE, over, lives["dispatched_ns"])
@@ -128,7 +152,7 @@ def find_strays(rollouts: Rollouts, engine: str, end_ns: float) -> tuple[Strays,
         worlds, columns = np.nonzero(over != NOT_THERE)
         numbers = nodes[worlds, columns]
         picked = rollouts.pick(worlds, numbers)
-        usual = draw_lives(Rollouts.laws(rollouts, wave), picked, rollouts.seed, roots[worlds])
+        usual = draw_lives(rollouts.exact_laws(wave), picked, rollouts.seed, roots[worlds])
         verdicts = np.where(lives["status"][worlds, columns] == RUNNING, RUNS, FAILS)
         times = (over[worlds, columns] - starts[worlds]).astype(float)
         strays = (verdicts != usual[0]) | (np.abs(times - usual[1]) > _OFF_NS)
@@ -138,7 +162,7 @@ def find_strays(rollouts: Rollouts, engine: str, end_ns: float) -> tuple[Strays,
         Strays(
             [times[strays & (laws == place) & (verdicts == verdict)] for verdict in (RUNS, FAILS)],
             int((laws == place).sum()),
-            end_ns,
+            rollouts.end_ns,
         )
-        for place in range(2 * len(rollouts.scenario.fleet.behaviours))
+        for place in range(len(rollouts.exact_laws(0)))
     )
