@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 # The least probability with which a root is kept.
 _LEAST_KEPT = 0.02
-# About how many roots are searched for outages at a time, and the most zones of roots.
+# The most roots that are searched for outages at a time, and the most zones of all roots.
 _AT_ONCE, _MOST_ZONES = 1 << 16, 1 << 22
 
 
@@ -74,7 +74,8 @@ class RootsWithOutages:
         """Return the next n roots with an outage, or as many as there are."""
         found = [np.zeros(0, dtype=np.int64)]
         while n and self._next < self.end:
-            roots = np.arange(self._next, min(self._next + _AT_ONCE, self.end))
+            at_once = min(int(n / self.chance) + 1, _AT_ONCE)
+            roots = np.arange(self._next, min(self._next + at_once, self.end))
             with_outage = roots[self.are_among(roots)][:n]
             n -= len(with_outage)
             self._next = int(with_outage[-1] if not n else roots[-1]) + 1
