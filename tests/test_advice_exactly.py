@@ -262,6 +262,45 @@ def test_a_zone_fails(form, share):
 
 
 @pytest.mark.parametrize("form", ["object", "table"])
+def test_a_zone_fails_at_any_level_of_failures(form):
+    """An outage explains failures however probable single ones are, which differs between rollouts. [oracle]"""
+    share, level = 1e-3, stats.beta(0.96, 47.04)
+    outages = {"fleet.zones": 4, "fleet.zone_outage": {"up": f"{1800 * (1 - share) / share}s", "repair": "30m"}}
+    defects = {"release.bad.start_failure": 0.2, "release.bad.affects": {"zones": [0]}}
+    spread = {"fleet.nodes": 24, "fleet.update_duration": {"uniform": {"low": "0.9s", "high": "1s"}}}
+    levels = {"fleet.start_failure": {"beta": {"mean": level.mean(), "sd": level.std()}}}
+    limits = {"max_parallel": 24, "max_failed_nodes": 24}
+    scenario = make(STEADY | spread | levels | outages | defects, **ALLOWED | limits)
+    seen = look(scenario, 1, (1, 18, 6), last_progress_time=at(1), state="completed")
+    p = level.ppf((np.arange(10_000) + 0.5) / 10_000)
+    q, up = 1 - (1 - p) * 0.8, 1 - share
+    if form == "table":
+        seen = pd.DataFrame({"node": range(24), "status": [STATUS[node % 4 > 0] for node in range(24)]})
+        good, bad = ((up**4 * each**6 + share * up**3) * (1 - p) ** 18 for each in (p, q))
+    else:
+        by_itself = sum(stats.binom.pmf(n, 6, q) * stats.binom.pmf(6 - n, 18, p) for n in range(7))
+        good = up**4 * stats.binom.pmf(6, 24, p) + 4 * share * up**3 * (1 - p) ** 18
+        bad = up**4 * by_itself + share * up**3 * ((1 - p) ** 18 + 3 * (1 - p) ** 12 * (1 - q) ** 6)
+    result = sd.forecast(scenario, seen=seen, at=1.5, replications=400, engine="compiled")
+    assert result.is_trusted
+    assert_posterior(result, good.mean(), bad.mean())
+
+
+def test_one_of_many_zones_fails():
+    """An outage once a year explains why one of 50 zones fails, as far as a defect does not. [oracle]"""
+    outages = {"fleet.zones": 50, "fleet.zone_outage": {"up": "8760h", "repair": "1h"}, "fleet.nodes": 200}
+    defects = {"release.bad.start_failure": 0.2, "release.bad.affects": {"zones": [0]}, "fleet.start_failure": 0.01}
+    spread = {"fleet.update_duration": {"uniform": {"low": "0.9s", "high": "1s"}}}
+    limits = {"max_parallel": 200, "max_failed_nodes": 200}
+    scenario = make(STEADY | outages | defects | spread, **ALLOWED | limits)
+    seen = pd.DataFrame({"node": range(200), "status": [STATUS[node % 50 > 0] for node in range(200)]})
+    result = sd.forecast(scenario, seen=seen, at=1.5, replications=400, engine="compiled")
+    assert result.is_trusted
+    down = 1 / 8761
+    assert_posterior(result, 0.01**4 + down, (1 - 0.99 * 0.8) ** 4 + down)
+
+
+@pytest.mark.parametrize("form", ["object", "table"])
 def test_outages_too_rare_for_worlds(form):
     """Outages of one second in 100 days are refused as a probable explanation of a zone that fails, but don't matter otherwise. [contract]"""
     outages = {

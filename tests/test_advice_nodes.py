@@ -24,9 +24,10 @@ from simdeploy.analysis.advice.laws import FOREVER, NodeLaw
 from simdeploy.analysis.advice.lives import Lives
 from simdeploy.analysis.advice.observed import NO, UNKNOWN, YES, Observed
 from simdeploy.analysis.advice.rollouts import Rollouts
-from simdeploy.analysis.advice.searching import Search, _Part
+from simdeploy.analysis.advice.searching import Search
 from simdeploy.analysis.advice.seen import read_seen
 from simdeploy.analysis.advice.seen_chances import find_chances
+from simdeploy.analysis.advice.strata import Stratum
 from simdeploy.engines.continuing import NOT_THERE, Worlds, run_continued
 from simdeploy.errors import InputError
 from simdeploy.rules.health import read_health_rule
@@ -345,9 +346,8 @@ class Weighing(Search):
     """A search of which one proposal in ten fits; log weights are normal, and their mean gives the known share of the kind."""
 
     def __init__(self, share, sigma, rng):
-        self._kind, self._parts, self._with_outages = SimpleNamespace(probability=1.0), [], None
+        self._kind, self._usual, self._rare = SimpleNamespace(probability=1.0), Stratum(), None
         self._mean, self._sigma, self._rng = math.log(10 * share) - sigma**2 / 2, sigma, rng
-        self.n_tried = self.n_found = 0
 
     def needs_more(self, wanted):
         return self.n_found < wanted
@@ -355,10 +355,10 @@ class Weighing(Search):
     def find_more(self, wanted):
         """Find 100 worlds at first, and then all that are wanted."""
         n = wanted - self.n_found if self.n_found else 100
-        self.n_found += n
-        self.n_tried += 10 * n
-        self._parts.append(_Part(None, (self._rng.normal(self._mean, self._sigma, n), np.zeros(n, bool)), ()))
-        if len(self._parts) == 1:
+        is_first = not self.n_found
+        self._usual.n_roots += 10 * n
+        self._usual.add(None, self._rng.normal(self._mean, self._sigma, n), lost=np.zeros(0))
+        if is_first:
             self.first_log_found = self.log_found
 
 

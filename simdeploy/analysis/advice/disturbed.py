@@ -59,20 +59,20 @@ def find_disturbed(
     return disturbed
 
 
-def find_outages(fleet: Fleet, seed: int, roots: np.ndarray, at_ns: float) -> np.ndarray:
-    """Return in which zones an outage may be or begin by some time; shape (worlds, zones)."""
+def find_outages(fleet: Fleet, zones: np.ndarray, seed: int, roots: np.ndarray, at_ns: float) -> np.ndarray:
+    """Return in which of some zones an outage may be or begin by some time; shape (worlds, zones)."""
     down, ends = _bound_outages(fleet, at_ns)
-    of_zones = roots[:, np.newaxis], np.arange(fleet.zones)
+    of_zones = roots[:, np.newaxis], zones
     found: np.ndarray = (uniforms(seed, of_zones[0], ZONE_STREAMS.state, of_zones[1]) < down) | (
         uniforms(seed, of_zones[0], ZONE_STREAMS.good, of_zones[1]) < ends
     )
     return found
 
 
-def outage_chance(fleet: Fleet, at_ns: float) -> float:
-    """Return the chance that `find_outages` finds any zone; 0 if zones have no outages."""
+def outage_chance(fleet: Fleet, n_zones: int, at_ns: float) -> float:
+    """Return the chance that `find_outages` finds any of some zones; 0 if zones have no outages."""
     down, ends = _bound_outages(fleet, at_ns)
-    return float(1 - ((1 - down) * (1 - ends)) ** fleet.zones)
+    return float(1 - ((1 - down) * (1 - ends)) ** n_zones)
 
 
 def _bound_outages(fleet: Fleet, at_ns: float) -> tuple[float, float]:

@@ -5,13 +5,14 @@ from __future__ import annotations
 import math
 from copy import copy
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from simdeploy.analysis.advice.disturbed import outage_chance
 from simdeploy.analysis.advice.finding import Supply
 from simdeploy.analysis.advice.guiding import Guide
+from simdeploy.analysis.advice.node_table import RUNNING
 from simdeploy.analysis.advice.proposing import Proposal, Proposer
 from simdeploy.analysis.advice.proposing_batches import BatchProposer
 from simdeploy.analysis.advice.proposing_lives import TRIES, LifeProposer
@@ -20,6 +21,7 @@ from simdeploy.analysis.advice.proposing_spells import TRIES as TRIES_OF_DEALT, 
 from simdeploy.analysis.advice.result import FEWEST_EFFECTIVE
 from simdeploy.analysis.advice.rollouts import Rollouts
 from simdeploy.analysis.advice.sieving import RootsWithOutages, Sieve
+from simdeploy.analysis.advice.strata import Stratum
 from simdeploy.analysis.advice.straying import RoughRollouts, Strays, find_strays
 from simdeploy.analysis.advice.totals import Exposures
 from simdeploy.analysis.advice.turns import count_at_once, list_steps, together
@@ -28,16 +30,15 @@ from simdeploy.engines.choice import expect_seconds, why_not_compiled
 from simdeploy.engines.continuing import Worlds, run_continued
 from simdeploy.experiments.arguments import MOST_REPLICATIONS
 from simdeploy.vocabulary import STATES
-from simdeploy.world.distributions import Exponential
+from simdeploy.world.dealing import fixed_order
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from simdeploy.analysis.advice.seen import Seen
     from simdeploy.analysis.advice.waves import Course
     from simdeploy.rules.waves import Plan
     from simdeploy.scenario import Scenario
-    from simdeploy.world.fleet import Behaviour, Fleet
     from simdeploy.world.release import ReleaseKind
 
 # The most worlds that are proposed for a kind, and the most roots to choose them from, as a multiple.
@@ -53,8 +54,10 @@ _OF_TABLES = [STATES.index(name) for name in ("in_progress", "completed")]
 _LEARNED = 4096
 # Worlds to try for a very improbable kind.
 _FEW = 20
-# The least fraction of proposals with an outage of a zone, the largest, and the least number of these by zone.
-_LEAST_OUTAGES, _MOST_OUTAGES, _FEWEST_OUTAGES = 0.1, 0.9, 10
+# The least fraction of proposals with an outage of a zone, and the largest.
+_LEAST_OUTAGES, _MOST_OUTAGES = 0.1, 0.9
+# The least number of roots with an outage: by zone, and of all, because zones are mostly alike.
+_OUTAGES_OF_ZONE, _ENOUGH_OUTAGES = 10, 100
 # The chance of an outage in worlds that only show whether outages matter.
 _FREQUENT = 0.05
 # Effective worlds of a kind from which its probability is known well enough to tell whether it is negligible.
@@ -84,27 +87,6 @@ class Found:
     worlds: Worlds
     log_weights: np.ndarray
     lost: np.ndarray
-
-
-class _Part(NamedTuple):
-    """Worlds that were proposed together."""
-
-    worlds: Worlds  # that agree
-    # Log weights before division by the number of roots, and which worlds have an outage; the same of lost worlds.
-    agreeing: tuple[np.ndarray, np.ndarray]
-    lost: tuple[np.ndarray, np.ndarray]
-
-
-def _fail_often(fleet: Fleet, factor: float) -> Fleet:
-    """Return a fleet whose zones fail about so many times as often."""
-
-    def change(behaviour: Behaviour) -> Behaviour:
-        outage = behaviour.zone_outage
-        up = outage and replace(outage, up=Exponential(outage.up.mean / factor))
-        return replace(behaviour, zone_outage=up)
-
-    classes = tuple(replace(each, behaviour=change(each.behaviour)) for each in fleet.classes)
-    return replace(fleet, behaviour=change(fleet.behaviour), classes=classes)
 
 
 class Search:
@@ -157,8 +139,9 @@ class Search:
             end_ns = seen.last.at_ns if course is None else course.end_ns
             n_learned = -(-_LEARNED // scenario.fleet.nodes) if self._has_spells and course is not None else 0
             used = self._most_roots + _PILOT + n_learned
-            if 0 < outage_chance(scenario.fleet, end_ns) < _LEAST_OUTAGES:
-                self._with_outages = RootsWithOutages(scenario.fleet, seed, end_ns, first + used)
+            zones = self._find_suspect_zones()
+            if 0 < outage_chance(scenario.fleet, len(zones), end_ns) < _LEAST_OUTAGES:
+                self._with_outages = RootsWithOutages(scenario.fleet, zones, seed, end_ns, first + used)
                 used = self._with_outages.end - first
             self._supply = Supply(first + used, span - used, (span - used) // _MOST_PROPOSED)
             if n_learned:
@@ -167,12 +150,25 @@ class Search:
             self._sieve = self._make_sieve(pilot)
             if self.guide and not self._has_spells:
                 self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
-        self.n_tried = self.n_found = self._n_proposed = 0
-        self._n_outages = self._n_rare = 0  # roots with an outage, and those of them that were proposed
+        self._restart()
         # Worlds that agree if totals of requests are left aside, and which of these totals any of them can have had.
         self.n_agreeing = 0
         self.possible_totals = np.zeros(len(seen.totals), dtype=bool)
-        self._parts: list[_Part] = []
+
+    def _restart(self) -> None:
+        self._usual = Stratum()  # of all roots, because nothing is proposed from those with an outage
+        self._rare = Stratum(self._with_outages.chance) if self._with_outages else None
+
+    def _find_suspect_zones(self) -> np.ndarray:
+        """Return the zones of which an outage may explain what was seen: all, unless a table shows which nodes don't run."""
+        table, fleet = self._seen.nodes, self._scenario.fleet
+        order, orchestrator = fixed_order(fleet), self._scenario.orchestrator_of(self._seen.policy)
+        every = np.arange(fleet.zones)
+        if table is None or orchestrator.unreachable_nodes == "wait" or (table.zones is None and order is None):
+            return every
+        zones = table.zones if table.zones is not None else np.asarray(order) % fleet.zones
+        turns = slice(table.n_turns)
+        return np.intersect1d(every, zones[turns][table.status[turns] != RUNNING])
 
     def _make_sieve(self, pilot: Rollouts) -> Sieve:
         """Return the sieve of roots, that of a guide if there can be one."""
@@ -234,110 +230,134 @@ class Search:
 
     def _try(self, size: int) -> None:
         """Propose about `size` worlds, from the next roots that pass the sieve."""
-        n_rare = round(self._outage_share * size)
-        rare, log_rare = self._take_outages(n_rare)
-        parts, left = [(rare, log_rare)], size - min(len(rare), n_rare)
-        while left and self.n_tried < self._most_roots:
-            n = min(4 * left if self._sieve else left, self._most_roots - self.n_tried)
-            roots = self._first + self.n_tried + np.arange(n)
-            kept, logs = self._sieve.sift(roots) if self._sieve else (np.arange(n), np.zeros(n))
+        if self._rare is not None:
+            n = round(self._outage_share * size)
+            roots, log_kept = self._take_outages(n)
+            self._propose_from(self._rare, roots, log_kept)
+            size -= min(len(roots), n)
+        self._propose_from(self._usual, *self._take_usual(size))
+
+    def _take_usual(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return the next n roots that pass the sieve, and the log probabilities of that; none with an outage if these are separate."""
+        parts, usual = [(np.zeros(0, dtype=np.int64), np.zeros(0))], self._usual
+        while n and usual.n_roots < self._most_roots:
+            n_roots = min(4 * n if self._sieve else n, self._most_roots - usual.n_roots)
+            roots = self._first + usual.n_roots + np.arange(n_roots)
+            kept, logs = self._sieve.sift(roots) if self._sieve else (np.arange(n_roots), np.zeros(n_roots))
             if self._with_outages:
                 others = ~self._with_outages.are_among(roots[kept])
                 kept, logs = kept[others], logs[others]
-            kept, logs = kept[:left], logs[:left]
-            left -= len(kept)
-            self.n_tried += n if left else int(kept[-1]) + 1
+            kept, logs = kept[:n], logs[:n]
+            n -= len(kept)
+            usual.n_roots += n_roots if n else int(kept[-1]) + 1
             parts.append((roots[kept], logs))
         roots, log_kept = (np.concatenate(each) for each in zip(*parts, strict=True))
-        have_outage = np.arange(len(roots)) < len(rare)
+        return roots, log_kept
+
+    def _take_outages(self, n: int) -> tuple[np.ndarray, np.ndarray]:
+        """Return those of n roots with an outage that pass the sieve, and the log probabilities of that; the first time, some more."""
+        assert self._rare is not None and self._with_outages is not None and self._sieve is not None  # noqa: S101, PT018 - it has laws
+        if not self._rare.n_roots:
+            n = max(n, self._enough_outages)
+        roots = self._with_outages.take(n)
+        self._rare.n_roots += len(roots)
+        kept, logs = self._sieve.sift(roots, have_outage=True)
+        return roots[kept], logs
+
+    def _propose_from(self, stratum: Stratum, roots: np.ndarray, log_kept: np.ndarray) -> None:
+        """Propose a world from each root; add those that agree to a stratum."""
+        if not len(roots):
+            return
         slots = self._n_proposed + np.arange(len(roots))
-        self._n_proposed += len(roots)
-        self._n_rare += len(rare)
+        stratum.n_proposed += len(roots)
         proposal = self._propose(roots, slots, -log_kept)
         log_weights = proposal.log_weights
         possible = np.isfinite(log_weights)
         places = np.flatnonzero(possible & proposal.are_drawn)
         places, logs = self._agree(proposal, places)
-        log_weights[places] += logs
         worlds = Worlds(proposal.worlds.roots[places], proposal.worlds.nodes[places])
-        lost = possible & ~proposal.are_drawn
-        self._parts.append(_Part(worlds, *((log_weights[of], have_outage[of]) for of in (places, lost))))
-        self.n_found += len(places)
+        stratum.add(worlds, log_weights[places] + logs, lost=log_weights[possible & ~proposal.are_drawn])
         self._report_progress(len(places))
+
+    @property
+    def _strata(self) -> list[Stratum]:
+        return [self._usual] if self._rare is None else [self._usual, self._rare]
+
+    @property
+    def n_tried(self) -> int:
+        """How many roots were drawn."""
+        return sum(stratum.n_roots for stratum in self._strata)
+
+    @property
+    def n_found(self) -> int:
+        """How many worlds agree."""
+        return sum(stratum.n_found for stratum in self._strata)
+
+    @property
+    def _n_proposed(self) -> int:
+        return sum(stratum.n_proposed for stratum in self._strata)
+
+    @property
+    def _log_weights(self) -> np.ndarray:
+        return np.concatenate([stratum.log_weights for stratum in self._strata])
 
     @property
     def found(self) -> Found:
         """What was found."""
-        worlds = [part.worlds for part in self._parts]
-        together = Worlds(*(np.concatenate([getattr(each, name) for each in worlds]) for name in ("roots", "nodes")))
-        lost = self._scale(part.lost for part in self._parts)
-        return Found(self._kind, self.n_tried + self._n_outages, together, self._log_weights, lost)
+        worlds = [each for stratum in self._strata for each in stratum.worlds]
+        nothing = Worlds(np.zeros(0, dtype=np.int64), np.zeros((0, self._plan.total), dtype=np.int64))
+        joined = Worlds(
+            *(np.concatenate([getattr(each, name) for each in [nothing, *worlds]]) for name in ("roots", "nodes"))
+        )
+        lost = np.concatenate([stratum.lost for stratum in self._strata])
+        return Found(self._kind, self.n_tried, joined, self._log_weights, lost)
 
     @property
-    def _log_weights(self) -> np.ndarray:
-        """The log weights of the worlds found so far."""
-        return self._scale(part.agreeing for part in self._parts)
-
-    def _scale(self, parts: Iterable[tuple[np.ndarray, np.ndarray]]) -> np.ndarray:
-        """Divide the weights of worlds by the number of their roots, which with outages are a known fraction of all."""
-        log_weights, have_outage = (np.concatenate(each) for each in zip(*parts, strict=True))
-        log_outage = math.log(self._with_outages.chance / max(self._n_outages, 1)) if self._with_outages else 0.0
-        scaled: np.ndarray = log_weights + np.where(have_outage, log_outage, -math.log(max(self.n_tried, 1)))
-        return scaled
+    def _enough_outages(self) -> int:
+        """Roots with an outage that show whether outages matter."""
+        return min(_OUTAGES_OF_ZONE * len(self._with_outages.zones), _ENOUGH_OUTAGES) if self._with_outages else 0
 
     @property
     def log_missed(self) -> float:
-        """The log joint chance of this kind, what was seen, and an outage, if too few roots with an outage were found to tell."""
-        enough = _FEWEST_OUTAGES * self._scenario.fleet.zones
-        if self._with_outages is None or self._n_outages >= enough:
+        """The log joint chance of this kind, what was seen, and an outage, if too few roots with an outage were found to tell.
+
+        A few worlds with more frequent outages show it, unless those that were found have at least half of it.
+        """
+        if self._rare is None or self._rare.n_roots >= self._enough_outages:
             return -math.inf
-        return copy(self).restart_with_outages(self._with_outages)
+        log_missed = copy(self).estimate_outages()
+        log_rare = self._rare.log_total + math.log(float(self._kind.probability))
+        return log_missed if log_missed > log_rare + math.log(2) else -math.inf
 
-    def restart_with_outages(self, rare: RootsWithOutages) -> float:
-        """Start again with more frequent outages; estimate the same chance from a few worlds."""
-        fleet = _fail_often(self._scenario.fleet, _FREQUENT / rare.chance)
-        self._scenario, first = replace(self._scenario, fleet=fleet), rare.end - rare.n
-        frequent = self._with_outages = RootsWithOutages(fleet, self._seed, rare.at_ns, first)
-        self.n_tried = self.n_found = self._n_proposed = self._n_outages = self._n_rare = 0
-        self._parts, self._report_progress = [], lambda _: None
+    def estimate_outages(self) -> float:
+        """Start again with more frequent outages; return the log joint chance of this kind, what was seen, and an outage."""
+        assert self._with_outages is not None  # noqa: S101 - only then any can be missed
+        factor = _FREQUENT / self._with_outages.chance
+        self._with_outages = self._with_outages.multiply(factor)
+        self._scenario = replace(self._scenario, fleet=self._with_outages.fleet)
+        self._restart()
+        self._report_progress = lambda _: None
         if self._strays:
-            self._learn(first + np.arange(_PILOT))
+            self._learn(self._with_outages.first + np.arange(_PILOT))
         self._try(0)
-        return self.log_found + math.log(rare.chance / frequent.chance)
-
-    def _take_outages(self, n: int) -> tuple[np.ndarray, np.ndarray]:
-        """Return those of n roots with an outage that pass the sieve, and the log probabilities of that; the first time, some more."""
-        if self._with_outages is None or self._sieve is None:
-            return np.zeros(0, dtype=np.int64), np.zeros(0)
-        if not self._n_outages:
-            n = max(n, _FEWEST_OUTAGES * self._scenario.fleet.zones)
-        roots = self._with_outages.take(n)
-        self._n_outages += len(roots)
-        kept, logs = self._sieve.sift(roots)
-        return roots[kept], logs
+        return self.log_found - math.log(factor)
 
     @property
     def _outage_share(self) -> float:
         """The fraction of the next proposals that should have an outage, by the standard deviations of the weights (Neyman)."""
-        if self._with_outages is None:
+        if self._rare is None:
             return 0.0
         if not self.n_found:
             return _MOST_OUTAGES / 2 if self._n_proposed else _LEAST_OUTAGES
-        log_weights = self._log_weights
-        squares = np.exp(2 * (log_weights - log_weights.max()))
-        usual, rare = (math.sqrt(squares[of].sum() * n) for of, n in self._list_strata())
+        most = self._log_weights.max()
+        usual, rare = (stratum.spread(most) for stratum in self._strata)
         return min(max(rare / (usual + rare), _LEAST_OUTAGES), _MOST_OUTAGES)
 
     def _expect_found(self) -> float:
         """Return the fraction of the next proposals that will agree, by those so far."""
-        share = self._outage_share
-        usual, rare = (of.sum() / max(n, 1) for of, n in self._list_strata())
-        return float((1 - share) * usual + share * rare)
-
-    def _list_strata(self) -> list[tuple[np.ndarray, int]]:
-        """Return which of the worlds found have no outage and how many such worlds were proposed; the same for those with an outage."""
-        have_outage = np.concatenate([part.agreeing[1] for part in self._parts])
-        return [(~have_outage, self._n_proposed - self._n_rare), (have_outage, self._n_rare)]
+        shares = [1 - self._outage_share, self._outage_share]
+        fractions = [stratum.n_found / max(stratum.n_proposed, 1) for stratum in self._strata]
+        return sum(share * fraction for share, fraction in zip(shares, fractions, strict=False))
 
     def _propose(self, roots: np.ndarray, slots: np.ndarray, log_weights: np.ndarray) -> Proposal:
         if not self._has_laws:

@@ -108,7 +108,7 @@ class RoughRollouts(Rollouts):
     @property
     def _n_copies(self) -> int:
         """How often each law is listed: if zones fail, their nodes deviate so often that they have approximate laws of their own."""
-        return 2 if outage_chance(self.scenario.fleet, self.end_ns) else 1
+        return 2 if outage_chance(self.scenario.fleet, self.scenario.fleet.zones, self.end_ns) else 1
 
     @cached_property
     def law_places(self) -> np.ndarray:
@@ -116,7 +116,7 @@ class RoughRollouts(Rollouts):
         places, fleet = super().law_places, self.scenario.fleet
         if self._n_copies == 1:
             return places
-        have_outage = find_outages(fleet, self.seed, self.roots, self.end_ns)
+        have_outage = find_outages(fleet, np.arange(fleet.zones), self.seed, self.roots, self.end_ns)
         moved: np.ndarray = places + 2 * len(fleet.behaviours) * have_outage[:, np.arange(fleet.nodes) % fleet.zones]
         return moved
 
