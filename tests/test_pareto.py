@@ -136,7 +136,7 @@ def draw_equal_means(rng):
     return makespan, np.array([[0.501], [0.5]]) + 0.1 * rng.standard_normal((2, 60))
 
 
-@pytest.mark.parametrize(("draw", "n_repetitions"), [(draw_expensive_failures, 400), (draw_equal_means, 400)])
+@pytest.mark.parametrize(("draw", "n_repetitions"), [(draw_expensive_failures, 200), (draw_equal_means, 200)])
 @pytest.mark.usefixtures("few_worlds_suffice")
 def test_dominated_cases_are_seldom_called_on_the_front(draw, n_repetitions):
     """With rare and skewed values, a case that another dominates barely is on the front in at most 5 % of repetitions. [oracle]"""
