@@ -155,10 +155,10 @@ def tabulate(result: Forecast) -> tuple[Table, ...]:
 def _tabulate_acts(advice: Advice) -> Table:
     acts, scale = advice.acts, _cost_scale(advice)
     longest = float(acts["time_left_s"].max())
-    is_equal = acts["more_than_best"].eq(0)
+    more = acts["more_than_best"]
     frame = acts.assign(
         left=[formatting.format_amount(s, formatting.time_scale(longest)) for s in acts["time_left_s"]],
-        more_than_best=acts["more_than_best"].mask(is_equal & ~is_equal.duplicated()),  # no difference from itself
+        more_than_best=more.mask(more.eq(0) & more.eq(0).cumsum().eq(1)),  # the first has no difference from itself
     )
     columns = (
         Column("act", "act"),

@@ -6,7 +6,6 @@ import math
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.asking.naming import describe_measure
-from simdeploy.analysis.checking.asked import ON_RECORD
 from simdeploy.errors import plural
 from simdeploy.report import formatting, wording
 from simdeploy.report.tables import Column, make_table
@@ -128,7 +127,7 @@ def tell(check: Check) -> str:
         sentences = [[*_name(check, "undecided", start), start]]
         if may_be_decided:
             sentences.append(["Raise `most` (--most) to decide"])
-        elif check.verdicts["reason"].str.endswith(ON_RECORD).any():
+        elif check.lacks_records:
             sentences.append([wording.say_on_record(check.computed_under["rollouts_on_record"]).capitalize()])
         if n_open < n:
             others = "The other is" if n - n_open == 1 else f"The {n - n_open:,} others are"

@@ -68,9 +68,9 @@ def _tell_nothing(result: Tuning) -> str:
         return wording.join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
     if result.n_undecided:
         none = f"None of {n:,} policies is known to meet the requirements"
-        n_on_record = result.computed_under.get("rollouts_on_record", math.inf)
-        is_repeated = result.stages["worlds"].sum() >= n_on_record
-        how = wording.say_on_record(n_on_record) if is_repeated else "raise `most` (--most) to decide"
+        how = "raise `most` (--most) to decide"
+        if result.has_used_records:
+            how = wording.say_on_record(result.computed_under["rollouts_on_record"])
         return wording.join_answer([none, f"{result.n_undecided:,} may: {how}", limit])
     required, best = "meets the requirement", "the best has"
     if len(result.requirements) > 1:

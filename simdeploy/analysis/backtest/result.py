@@ -44,10 +44,10 @@ class Backtest(Result):
     ----------
     rollouts : DataFrame
         One row per `rollout`, `policy` and `response`: its least and greatest value over everything that the record allows (`low`,
-        `high`), which are equal if it `is_known`; an estimate between them (`modelled`), if requested and not everything is known; and
-        the largest shift of a node's dispatch (`moved_s`, seconds); whether it `may_differ` from what is on record, if that is known
-        (``stopped`` also if it is not). The rows of the policy "recorded" have what is on record, and the
-        other responses of rollouts that the recorded policy reproduces.
+        `high`), which are equal if it `is_known`; an estimate between them (`modelled`), if requested and not everything is known;
+        the largest shift of a node's dispatch (`moved_s`, seconds); and whether it `may_differ` from what is on record, if that is known
+        (``stopped`` also if it is not). The rows of the policy "recorded" have what is on record, and the other responses of rollouts
+        that the recorded policy reproduces.
     summary : DataFrame
         One row per `policy` and `measure`: the `estimate` of its rate, if all rollouts are known; exact limits (`low`, `high`), which
         allow for any outcome of unknown rollouts; the numbers of known rollouts (`n_known`), of those with the outcome (`n_yes`), and of

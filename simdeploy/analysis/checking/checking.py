@@ -15,7 +15,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.asking.simulating import find_divided
-from simdeploy.analysis.checking.asked import Question, ask, check_numbers
+from simdeploy.analysis.checking.asked import ON_RECORD, Question, ask, check_numbers
 from simdeploy.experiments import arguments
 from simdeploy.experiments.arguments import Progress, choose_policies
 from simdeploy.experiments.by_kind import sweep_kinds
@@ -72,7 +72,7 @@ class Check(Result):
         continue with the other); and the costs, if a measure uses them.
     """
 
-    also = ("verdict",)
+    also = ("verdict", "lacks_records")
     verdicts: Annotated[pd.DataFrame, Columns(_ROW, words={"verdict": RequirementVerdict})]
     confidence_level: float
     looks: tuple[int, ...]
@@ -85,6 +85,11 @@ class Check(Result):
         """Overall verdict: "not met" if any is not met, "met" if all are."""
         verdict: RequirementVerdict = join(self.verdicts["verdict"].to_numpy(str)[None])[0].item()
         return verdict
+
+    @property
+    def lacks_records(self) -> bool:
+        """Whether a requirement is undecided because there are too few rollouts on record."""
+        return bool(self.verdicts["reason"].str.endswith(ON_RECORD).any())
 
 
 def check(

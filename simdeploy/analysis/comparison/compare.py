@@ -161,10 +161,10 @@ class Comparison(Result):
         `unknown_fraction`. A policy without values, or with rollouts that never end, is not ranked (`rank` and
         `is_among_best` are missing), and the others are compared without it. `verdict` compares the policy with the
         best of the others: ``better`` if it alone may be the best, ``worse`` if it can't be, ``equal`` or ``unclear``
-        if several may be, ``unknown`` if it is not ranked or no other policy is. `reason` says why it is ``unclear``: the interval
-        contains 0, can't be trusted, or is so wide that a policy with a better estimate can be ruled out, but not this one. Policies shown to miss a requirement
-        are ``excluded``, and the others are compared without them, unless every policy misses one. Computed on first
-        access; see the notes of `compare`.
+        if several may be, ``unknown`` if it is not ranked or no other policy is. `reason` says why it is ``unclear``:
+        the interval contains 0, can't be trusted, or is so wide that a policy with a better estimate can be ruled out,
+        but not this one. Policies shown to miss a requirement are ``excluded``, and the others are compared without
+        them, unless every policy misses one. Computed on first access; see the notes of `compare`.
         """
         return tabulate_ranking(self._values, self.confidence_level, self.excluded)
 

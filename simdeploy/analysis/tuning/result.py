@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -59,11 +60,12 @@ class Tuning(Result):
     policies : DataFrame
         The recommended policy, indistinguishable runners-up, the current policy, API defaults, and policies that might be
         recommended without one of the requirements, all in the same new worlds: `policy`, `candidate`, `measure`,
-        `estimate`, `low`, `high`, `n`, `is_trusted`, and the difference from the recommended policy `difference`, `difference_low`,
-        `difference_high`, `difference_is_trusted`; for the objective these intervals hold for all policies together. `verdict` compares with the
-        recommended policy: better, worse, equal, unclear or unknown; missing for that policy itself, and for a
-        significant difference in a measure without a better side. `reason` says why it is unclear. `unknown_fraction`, of the objective, is the share of
-        its worlds without a value because a rollout never ends.
+        `estimate`, `low`, `high`, `n`, `is_trusted`, and the difference from the recommended policy `difference`,
+        `difference_low`, `difference_high`, `difference_is_trusted`; for the objective these intervals hold for all
+        policies together. `verdict` compares with the recommended policy: better, worse, equal, unclear or unknown;
+        missing for that policy itself, and for a significant difference in a measure without a better side. `reason`
+        says why it is unclear. `unknown_fraction`, of the objective, is the share of its worlds without a value because
+        a rollout never ends.
     verdicts : DataFrame
         `policy`, `requirement`, `estimate`, the bounds `low` and `high` used to judge it, `n`, and the `verdict` (met,
         not met or undecided) in the same worlds.
@@ -152,10 +154,16 @@ class Tuning(Result):
     n_undecided: int
     n_failed: int
     computed_under: Mapping[str, Any]
+    also = ("has_used_records",)
 
     def to_frame(self) -> pd.DataFrame:
         """Return all candidates and their outcomes."""
         return self.candidates
+
+    @property
+    def has_used_records(self) -> bool:
+        """Whether all rollouts on record were used, so that a larger budget would only repeat them."""
+        return bool(self.stages["worlds"].sum() >= self.computed_under.get("rollouts_on_record", math.inf))
 
     @property
     def n_candidates(self) -> int:

@@ -225,9 +225,8 @@ class _ErrorRates:
     """Posterior error rates of a class's nodes, given their windows: unaffected by the release, and affected."""
 
     law: Distribution
-    logs: tuple[
-        np.ndarray, np.ndarray
-    ]  # of the chances that a request succeeds and fails, by whether it affects the node and quantile
+    # Of the chances that a request succeeds and fails, by whether the release affects the node, and quantile.
+    logs: tuple[np.ndarray, np.ndarray]
     requests: np.ndarray
     failed: np.ndarray
     likelihood: np.ndarray  # by whether it affects the node, and node

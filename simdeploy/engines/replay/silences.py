@@ -13,10 +13,8 @@ if TYPE_CHECKING:
     from simdeploy.world.realized import World
 
 _MOST_SERIES = 200  # after so many series of attempts without a silence as long as the recorded one, a node hangs
-_AT_ONCE, _MOST_NUMBERS = (
-    75,
-    1_000_000,
-)  # attempts of a node that are drawn at once, except in a longer series, and of all nodes
+_AT_ONCE = 75  # attempts of a node that are drawn at once, except in a longer series
+_MOST_NUMBERS = 1_000_000  # attempts of all nodes that are drawn at once
 
 
 class Silences:
