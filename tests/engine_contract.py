@@ -93,9 +93,11 @@ class EngineContract:
 
     @pytest.mark.parametrize(("judged", "stopped_at"), [("at_once", 30), ("wave_end", 100)])
     def test_limits_at_once_or_at_the_wave_s_end(self, make_scenario, judged, stopped_at):
-        """Judged at the wave's end, a limit crossed within the wave lets the wave finish. [contract]"""
+        """Judged at the wave's end, a limit crossed within the wave lets the wave finish; the script's pause excuses nothing. [contract]"""
         fleet = {**TEN, "classes": [{"name": "slow", "share": 0.1, "update_duration": 100}]}
-        scenario = make_scenario(fleet=fleet, release=ZONE_3_FAILS, orchestrator=switches(limits_judged=judged))
+        operator = script((40, "pause"), (50, "resume"))
+        orchestrator = switches(limits_judged=judged)
+        scenario = make_scenario(fleet=fleet, release=ZONE_3_FAILS, orchestrator=orchestrator, operator=operator)
         assert self.run(scenario, rolling(max_failed_nodes=0))["stopped_at_s"] == stopped_at
 
     @pytest.mark.parametrize(

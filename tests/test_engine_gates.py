@@ -135,6 +135,37 @@ def test_windows_without_requests_may_count_as_unhealthy(
     assert (responses["stopped_at_s"] if stopped_at_s else responses["state"]) == (stopped_at_s or "completed")
 
 
+@pytest.mark.parametrize(
+    ("cant_tell", "deadline_s", "ended"),
+    [("wait", 60, ("completed", 60, 0)), ("pass", 15, ("completed", 15, 2)), ("stop", 15, ("failed", 15, 0))],
+)
+def test_a_waiting_node_is_settled_at_its_deadline(
+    engine: str, cant_tell: str, deadline_s: int, ended: tuple[str, float, int]
+) -> None:
+    """Unhealthy windows don't fail nodes that wait for the gate; without evidence the switch decides at their deadline. [oracle]"""
+    check = {"deadline": f"{deadline_s}s", "max_error_rate": 0.1, "failure_threshold": 1, "gate": "pooled"}
+    switches = {"cant_tell": cant_tell, "no_traffic": "unhealthy"}
+    fleet = {"nodes": 2, "update_duration": 10}
+    policies = {"p": rolling(2, dialect="general", health_check=check)}
+    raw = {"name": "idle", "fleet": fleet, "orchestrator": switches, "policies": policies}
+    with pytest.warns(SimdeployWarning, match="nothing to judge"):
+        responses = simulate(Scenario.from_dict(raw), engine=engine).responses
+    assert (responses["state"], responses["makespan_s"], responses["updated_nodes"]) == ended
+
+
+def test_nobody_looks_after_the_end(engine: str) -> None:
+    """Canceled at 15 s, both nodes miss their deadline, 20 s after they would have passed, and go back by themselves. [oracle]"""
+    check = {"deadline": "50s", "min_healthy_time": "20s", "max_error_rate": 0.1, "gate": "pooled"}
+    raw = {
+        "name": "canceled",
+        "fleet": {"nodes": 2, "update_duration": 10, "requests_per_second": 10},
+        "operator": {"undo_after": "1h", **script((15, "cancel"))},
+        "orchestrator": {"node_local_rollback": True},
+        "policies": {"p": rolling(2, no_auto_rollback=True, health_check=check)},
+    }
+    assert simulate(Scenario.from_dict(raw), engine=engine).responses["exposed_node_s"] == 2 * 40
+
+
 def test_pooled_windows_are_judged_as_those_of_a_node() -> None:
     """Two healthy looks in a row pass; without any, nodes fail at their deadline, not by the gate. [contract]"""
     window = {"kind": "pooled", "over": "window"}

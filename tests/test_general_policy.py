@@ -232,8 +232,9 @@ def test_a_wave_that_is_skipped_as_a_whole(engine: str) -> None:
 def test_a_limit_of_every_zone(
     engine: str, limit: Any, nodes: tuple[int, ...], expected: tuple[float, str] | None
 ) -> None:
-    """A limit per zone stops by the failures of one zone; those of different zones don't add up. [oracle]"""
-    found = message_of({"max_parallel": 2, "max_failed_nodes_per_zone": limit}, engine, release=failing(*nodes))
+    """A limit per zone stops by the failures of one zone, however small the sample; zones don't add up. [oracle]"""
+    policy, switch = {"max_parallel": 2, "max_failed_nodes_per_zone": limit}, {"minimum_sample": 12}
+    found = message_of(policy, engine, release=failing(*nodes), orchestrator=switch)
     if expected is None:
         assert found[1] == "9 nodes updated, 3 failed"
     else:
@@ -241,10 +242,12 @@ def test_a_limit_of_every_zone(
 
 
 def test_a_limit_of_one_wave(engine: str) -> None:
-    """The first wave allows no failure, the second 40 % of its five nodes. [oracle]"""
+    """The first wave allows no failure, the second 40 % of its five nodes, whatever `minimum_sample` is. [oracle]"""
     waves = [{"size": 2, "max_failed_nodes": 0}, {"size": 5, "max_failed_nodes_percent": 40}]
     expected = (60, "3 of 5 nodes of the wave failed, which exceeds its max_failed_nodes_percent 40")
     assert message_of({"waves": waves}, engine, release=failing(2, 3, 4)) == expected
+    large = {"minimum_sample": 12}
+    assert message_of({"waves": waves}, engine, release=failing(2, 3, 4), orchestrator=large) == expected
     expected = (30, "1 failed node of the wave exceeds its max_failed_nodes 0")
     assert message_of({"waves": waves}, engine, release=failing(1)) == expected
     assert responses_of({"waves": waves}, engine, release=failing(2, 3))["state"] == "completed"
@@ -287,10 +290,13 @@ def test_a_deadline_passes_as_a_window_of_a_shared_service_ends(key: str, engine
 
 
 def test_the_progress_clock_stops_while_canaries_wait(engine: str) -> None:
-    """A promotion after 10 minutes misses no deadline, and restarts the clock. [oracle]"""
+    """A promotion by people misses no deadline, and restarts the clock, even if they act at once. [oracle]"""
     canary = {"strategy": "canary", "canary_count": 1, "max_parallel": 4, "progress_deadline": "45s"}
     responses = responses_of(canary, engine, operator={"promote_after": "10m"})
     assert (responses["state"], responses["makespan_s"]) == ("completed", 30 + 600 + 90)
+    more = {"release": failing(0), "orchestrator": {"canary_gate": "limits"}}
+    assert responses_of(canary, engine, **more)["makespan_s"] == 30 + 90
+    assert responses_of(canary | {"auto_promote": True}, engine, **more)["stopped_at_s"] == 45
 
 
 def test_a_missed_deadline_that_only_pauses_is_reported_once(engine: str) -> None:
@@ -327,9 +333,14 @@ def test_a_deadline_passes_in_a_pause(
 
 
 def test_a_rollback_in_waves_with_pauses(engine: str) -> None:
-    """8 touched nodes are rolled back three at a time, with 10 s between waves. [oracle]"""
+    """8 touched nodes are rolled back three at a time, with 10 s between waves, also by hand; so are the 12 of an escape. [oracle]"""
     policy = {"max_parallel": 2, "rollout_deadline": "100s", "rollback_parallel": "25%", "rollback_delay": "10s"}
     assert responses_of(policy, engine)["restored_at_s"] == 100 + 3 * 30 + 2 * 10
+    people = {"undo_after": "1m", "escape_detection": "2m"}
+    by_hand = responses_of(policy | {"no_auto_rollback": True}, engine, operator=people)
+    assert by_hand["restored_at_s"] == 100 + 60 + 3 * 30 + 2 * 10
+    escaped = responses_of(policy | {"max_parallel": 0}, engine, release=failing(0, error_rate=0.5), operator=people)
+    assert escaped["restored_at_s"] == 30 + 120 + 4 * 30 + 3 * 10
 
 
 @pytest.mark.parametrize(("slowest_s", "back_s"), [(32, 32 + 20), (7200, 30 + 20 + 3600 + 20)])

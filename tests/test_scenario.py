@@ -1112,7 +1112,7 @@ def test_warnings_point_at_the_callers_line(tmp_path: Path) -> None:
         scenario.policy({**ROLLING, "max_parallel": 11})
     assert [warning.filename for warning in caught] == [__file__] * 4
     assert [str(warning.message) for warning in caught][2:] == [
-        "orchestrator.minimum_sample: more than the fleet's 10 nodes: a percent limit never applies (found 11)",
+        "orchestrator.minimum_sample: more than the fleet's 10 nodes: max_failed_nodes_percent never applies (found 11)",
         "max_parallel: more than the fleet's 10 nodes: one wave updates all (found 11)",
     ]
 

@@ -47,7 +47,7 @@ class Limits:
     reaches: bool  # whether a limit is crossed when reached, otherwise only above it
     both: bool  # whether count and percent must be crossed, otherwise either
     percent_of: PercentOf
-    minimum_sample: int  # resolved nodes below which the percent limit is not crossed
+    minimum_sample: int  # resolved nodes below which max_failed_nodes_percent is not crossed
     total: int  # nodes of the fleet, including skipped ones
     per_zone: int | Fraction | None = None  # of a zone's failed nodes: a number, or a percent of its nodes
     consecutive: bool = False  # whether the count bounds failures in a row

@@ -55,7 +55,7 @@ class Orchestrator:
     failed_tries_count: bool = field(default=False, metadata=_OF_OTHERS)
     failed_percent_of: PercentOf = "fleet"  # the denominator of the percent limit
     limits_judged: Literal["at_once", "wave_end"] = "at_once"  # always at once under sliding
-    minimum_sample: int = 0  # resolved nodes before a percent limit applies
+    minimum_sample: int = 0  # resolved nodes before max_failed_nodes_percent applies
     limits_apply_to_immediate: bool = True
     # Which of count and percent counts when both are set.
     canary_size: Literal["larger", "count_first", "percent_first"] = "larger"

@@ -52,7 +52,7 @@ def fleet_suspicions(
             path = ("release", kind.name, "affects", "count")
             yield Problem(f"more than the fleet's {plural(nodes, 'node')}", path, found=str(kind.affects.count))
     if orchestrator.minimum_sample > nodes:
-        message = f"more than the fleet's {plural(nodes, 'node')}: a percent limit never applies"
+        message = f"more than the fleet's {plural(nodes, 'node')}: max_failed_nodes_percent never applies"
         yield Problem(message, ("orchestrator", "minimum_sample"), found=str(orchestrator.minimum_sample))
     if not fleet.has_requests and requests_can_fail(fleet, release):
         message = "0: windows see no traffic, so no error_rate has an effect"

@@ -61,7 +61,7 @@ class _OrchestratorBase(Section):
     shorthand = "preset"
 
     preset: Annotated[str, choice(*PRESETS)] = optional("expanso", "Preset that the other switches modify.")
-    minimum_sample: Sample = optional(0, "Resolved nodes required before a percent limit applies.")
+    minimum_sample: Sample = optional(0, "Resolved nodes required before max_failed_nodes_percent applies.")
     bake_time: DurationNs = optional("0s", "Pause after a wave; running nodes are not watched.")
     reporting_delay: DurationNs = optional("0s", "By how much limits, promotion and completion lag behind pacing.")
     rate: RateSection = optional({}, "Batches, under pacing: rate.")
