@@ -186,13 +186,15 @@ def test_nodes_that_the_release_crashed_count_until_they_are_repaired(make_scena
     fleet = {"nodes": 3, "update_duration": "30s", "requests_per_second": 10, "crash": CRASHES}
     release = {"bad": {**BAD["bad"], "crash_rate": 1e9}}
     scenario = make_scenario(fleet=fleet, release=release, deployment={"type": kind})
-    values = simulate(scenario, rolling(1, CHECK, max_failed_nodes=0), engine=engine).responses
+    rollout = simulate(scenario, rolling(1, CHECK, max_failed_nodes=0), engine=engine)
+    values = rollout.responses
     # It crashes within a second of its start at 30 s; at its deadline, after 10 minutes, it goes back.
     assert (values["stopped_at_s"], values["restored_at_s"]) == (600, 630)
     until = {"update": 30 + rest, "create": 600}[kind]
     assert values["unavailable_node_s"] == pytest.approx(until, abs=1)
     assert values["unavailable_excess_node_s"] == pytest.approx(until, abs=1)
     assert values["lost_requests_excess"] == pytest.approx(10 * until, abs=10)
+    assert rollout.nodes["unavailable_s"].sum() == values["unavailable_node_s"]
 
 
 @pytest.mark.parametrize("is_renewed", [False, True])

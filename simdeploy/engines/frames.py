@@ -41,7 +41,7 @@ def make_events(recording: Recording) -> pd.DataFrame:
 
 
 def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
-    """Return one row per settled instant at which anything changed, up to the horizon."""
+    """Return one row per settled instant at which anything changed, and a last one at the horizon."""
     end, total = service.end_ns, recording.world.n_nodes
     moves = recording.transitions.columns
     of_node = (moves.node >= 0) & (moves.time_ns <= end)
@@ -54,7 +54,7 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     exposed_at, exposed = service.exposed.count_changes(end)
     out_at, out = service.out_of_service.count_changes(end)
     rates = ErrorRates(recording, service)
-    changes = [np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at, rates.changes_ns]
+    changes = [np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at, rates.changes_ns, np.array([end])]
     times = distinct(np.concatenate(changes))
 
     counts = np.zeros((len(STATUSES), len(times)), dtype=np.int64)
@@ -169,8 +169,8 @@ def make_nodes(recording: Recording, service: Service, class_names: list[str]) -
         "failed_at_s": _times_s([fate.failed_ns for fate in fates]),
         "rollback_started_at_s": _times_s([fate.back_from_ns for fate in fates]),
         "rollback_ended_at_s": _times_s([fate.back_until_ns for fate in fates]),
-        "exposed_s": service.seconds_per_node(service.exposed),
-        "unavailable_s": service.seconds_per_node(service.out_of_service),
+        "exposed_s": service.seconds_per_node(service.exposed.clipped(0, service.end_ns)),
+        "unavailable_s": service.seconds_per_node(service.unavailable),
     }
     return _make_table(columns)
 

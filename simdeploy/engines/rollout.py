@@ -115,7 +115,7 @@ class Rollout:
 
     @cached_property
     def timeline(self) -> pd.DataFrame:
-        """Nodes per status at every settled instant with a change.
+        """Nodes per status at every settled instant with a change, and at the horizon.
 
         With the nodes exposed and in service, requests and failed requests of the windows that ended then, and expectations
         for all nodes in service: requests per second, the load of a shared service, and the fraction that fails.

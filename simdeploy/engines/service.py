@@ -99,6 +99,13 @@ class Service:
         """The same without the rollout: crashes that began in the same time."""
         return self._find_down_after(undisturbed=True)
 
+    @cached_property
+    def unavailable(self) -> Intervals:
+        """When a missed node did not serve, up to the end, and after it where that counts."""
+        until_the_end = self.out_of_service.clipped(0, self.end_ns)
+        is_known = self._recording.horizon_ns is not None
+        return until_the_end.and_also(self.down_after) if is_known else until_the_end
+
     def _find_down_after(self, *, undisturbed: bool) -> Intervals:
         world = self._recording.world
         # Nobody misses a node that was removed.
@@ -232,12 +239,11 @@ class Service:
         return Intervals(np.arange(len(start)), start, end).clipped(0, FOREVER)
 
     def seconds_per_node(self, intervals: Intervals) -> np.ndarray:
-        """Return how long each node was in its intervals up to the horizon, seconds."""
-        clipped = intervals.clipped(0, self.end_ns)
-        lengths_s = (clipped.end - clipped.start) / NS_PER_S
+        """Return how long each node was in its intervals, seconds."""
+        lengths_s = (intervals.end - intervals.start) / NS_PER_S
         n_nodes = self._recording.world.n_nodes
         # For empty input, bincount returns integers.
-        return np.bincount(clipped.node, weights=lengths_s, minlength=n_nodes).astype(np.float64)
+        return np.bincount(intervals.node, weights=lengths_s, minlength=n_nodes).astype(np.float64)
 
     def added_failures(self) -> float:
         """Return the expected failed requests that the release added up to the horizon.
