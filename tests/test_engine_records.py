@@ -54,6 +54,28 @@ def test_the_timeline_counts_statuses(rollout):
     assert (timeline[list(STATUSES)].sum(axis=1) == 10).all()
 
 
+@pytest.mark.parametrize(("kind", "serving"), [("create", [0, 10]), ("stop", [10, 0])])
+def test_nodes_serve_only_while_they_exist(make_scenario, kind, serving):
+    """A new node serves from its start on, a stopped one until it has left. [contract]"""
+    timeline = simulate(make_scenario(deployment={"type": kind}), {"strategy": "immediate"}).timeline
+    assert timeline["time_s"].tolist() == [0, 30]
+    assert timeline["in_service"].tolist() == serving
+
+
+def test_the_timeline_ends_at_the_horizon(make_scenario):
+    """A release of type rollback that escapes is not undone, but counts until people notice it. [contract]"""
+    release = {"bad": {"probability": 1, "defective": True}}
+    fleet = {"classes": [{"name": "away", "nodes": [9], "down": True}]}
+    late = {"deployment": {"type": "rollback"}, "operator": {"escape_detection": "5m"}}
+    scenario = make_scenario(fleet=fleet, release=release, **late)
+    rollout = simulate(scenario, {"strategy": "immediate", "max_failed_nodes": 5, "max_failed_nodes_percent": 50})
+    assert rollout.responses["verdict"] == "escaped"
+    timeline = rollout.timeline
+    assert timeline["time_s"].iloc[-1] == rollout.responses["makespan_s"] + 300
+    out = 10 - timeline["in_service"].iloc[:-1]
+    assert rollout.responses["unavailable_node_s"] == out @ timeline["time_s"].diff().iloc[1:].to_numpy()
+
+
 def test_events_of_one_instant_are_in_node_order(make_scenario):
     """Events at one instant are in node order, whatever the order of dispatch. [contract]"""
     rollout = simulate(make_scenario(fleet={"order": "random"}), {"strategy": "immediate"})

@@ -52,9 +52,9 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
     looked = looked[: np.searchsorted(window_ends, end, side="right", sorter=looked)]
     window_ends = window_ends[looked]
     exposed_at, exposed = service.exposed.count_changes(end)
-    out_at, out = service.out_of_service.count_changes(end)
+    serving_at, serving = service.in_service.count_changes(end)
     rates = ErrorRates(recording, service)
-    changes = [np.zeros(1, np.int64), moved, window_ends, exposed_at, out_at, rates.changes_ns, np.array([end])]
+    changes = [np.zeros(1, np.int64), moved, window_ends, exposed_at, serving_at, rates.changes_ns, np.array([end])]
     times = distinct(np.concatenate(changes))
 
     counts = np.zeros((len(STATUSES), len(times)), dtype=np.int64)
@@ -76,7 +76,7 @@ def make_timeline(recording: Recording, service: Service) -> pd.DataFrame:
         "time_s": times / NS_PER_S,
         **dict(zip(STATUSES, counts, strict=True)),
         "exposed": _as_of(times, exposed_at, exposed),
-        "in_service": total - _as_of(times, out_at, out),
+        "in_service": _as_of(times, serving_at, serving),
         "requests": requests,
         "failed_requests": failed,
         "demand_per_second": demand,

@@ -75,7 +75,7 @@ def trace(recording: Recording, grid: Grid) -> np.ndarray:
             updated[revision],
             failed[revision],
             service.exposed.count_at(times),
-            recording.world.n_nodes - service.out_of_service.count_at(times),
+            service.in_service.count_at(times),
             _to_steps((old + new).error_rate),
             _to_steps(new.error_rate),
             _to_steps(shed_fraction),

@@ -123,7 +123,7 @@ FIRST_WORD, TURN, OFFLINE_FROM, ONLINE_FROM, ONLINE_UNTIL, CYCLE, N_LINE = range
 # Rows of the tables of traces: as in `simdeploy.engines.traces`; of changes of counts, including nodes with requests on the old and on
 # the new version; and of changes of requests and failed requests per second, on either version.
 N_TRACED = len(QUANTITIES)
-OUT, SERVING_OLD, SERVING_NEW, N_TRACED_COUNTS = 3, 4, 5, 6
+SERVING_OLD, SERVING_NEW, N_TRACED_COUNTS = 4, 5, 6
 N_TRACED_SUMS = 4
 # Rows of the table of pools' sums: seconds of requests per node up to the last change, and of those that were shed; and the requests
 # per second, without traffic, of its serving nodes.

@@ -33,7 +33,6 @@ from simdeploy.engines.compiled.tables import (
     N_TRACED_COUNTS,
     N_TRACED_SUMS,
     NEVER,
-    OUT,
     SERVING_NEW,
     SERVING_OLD,
     STARTED,
@@ -110,9 +109,9 @@ def _add_service(run, node, k, end):
     for place in range(k + 1):
         upto = until
         if place < k:
-            _count(run, OUT, spans[0, place], spans[1, place], end)
             upto = min(upto, spans[0, place])
         if t < upto:
+            _count(run, IN_SERVICE, t, upto, end)
             _add_spell(run, node, t, upto, end)
         if place < k:
             t = max(t, spans[1, place])
@@ -207,7 +206,7 @@ def _write(run, end):
         written[UPDATED, place] = run.updated if is_over else counts[UPDATED, slot]
         written[FAILED, place] = run.failed if is_over else counts[FAILED, slot]
         written[EXPOSED, place] = counts[EXPOSED, slot]
-        written[IN_SERVICE, place] = run.nodes - counts[OUT, slot]
+        written[IN_SERVICE, place] = counts[IN_SERVICE, slot]
         requests_old = requests_new = failed_old = failed_new = demand = shed = 0.0
         for group in range(run.n_groups):
             load, fraction = 1.0, 0.0
