@@ -483,6 +483,7 @@ def test_more_rollouts_than_on_record_are_not_advised(scenario):
     assert found.answer.endswith(" Only 6 rollouts are on record.")
     assert not found.verdicts["may_be_decided"].any()
     assert found.verdicts["reason"].str.endswith("; only 6 rollouts on record").all()
+    assert replace(found, verdicts=found.verdicts.assign(reason="why")).answer == found.answer
     assert found.computed_under["rollouts_on_record"] == N
     fewer = simdeploy.check(scenario, "fours", requirements=["failed <= 50%"], most=N - 1)
     assert fewer.answer.endswith("Raise `most` (--most) to decide.")

@@ -374,10 +374,10 @@ def test_obvious_facts_are_left_out(rare: Rare) -> None:
     [
         ({"is_trusted": True, "is_cheaper": True}, "2,400 rollouts replaced"),
         ({"is_trusted": True, "is_cheaper": False}, "Plain simulation needs only"),
-        ({"is_trusted": False, "is_cheaper": False}, "probability unknown, because why. Use no --tilt"),
+        ({"is_trusted": False, "is_cheaper": False, "remedy": "more replications"}, "unknown, because why. Use no --tilt"),
     ],
 )
-def test_verdicts_are_data(rare: Rare, verdicts: dict[str, bool], words: str) -> None:
+def test_verdicts_are_data(rare: Rare, verdicts: dict[str, Any], words: str) -> None:
     """Every verdict of the answer is in to_dict(), and the words follow from it. [contract]"""
     document = rare.to_dict()
     assert (document["is_trusted"], document["is_cheaper"]) == (not document["doubts"], document["gain"] > 1)
@@ -393,7 +393,7 @@ def test_verdicts_are_data(rare: Rare, verdicts: dict[str, bool], words: str) ->
 def test_a_refusal_says_what_helps(rare: Rare) -> None:
     """More rollouts, no tilt of one's own, or plain ones if the event is not rare; nothing helps if rollouts never end. [contract]"""
     kinds = pd.concat([rare.kinds.assign(kind="good", low=0.0, doubt="why"), rare.kinds.assign(kind="bad", low=0.9)])
-    open_ = replace(rare, is_trusted=False, doubts=("for releases of kind good, why",), tilt={})
+    open_ = replace(rare, is_trusted=False, doubts=("for releases of kind good, why",), remedy="more replications", tilt={})
     assert open_.answer.endswith(
         "because for releases of kind good, why. Use more --replications, or a less rare event."
     )
@@ -401,8 +401,8 @@ def test_a_refusal_says_what_helps(rare: Rare) -> None:
     assert (open_.is_often, often.is_often) == (False, True)
     assert often.answer.endswith("The event is not rare: use plain replications, as in compare or check.")
     assert "rollouts with the event, kind good" in str(often.summarize())
-    endless = replace(open_, doubts=("3 rollouts never end, so the event is unknown there",))
-    assert endless.answer.endswith("because 3 rollouts never end, so the event is unknown there.")
+    endless = replace(open_, doubts=("3 rollouts never end",), remedy=None)
+    assert endless.answer.endswith("because 3 rollouts never end.")
 
 
 def test_the_picture_shows_both_methods(rare: Rare) -> None:

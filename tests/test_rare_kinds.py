@@ -13,6 +13,7 @@ import pytest
 from simdeploy import InputError, Rare, Scenario, estimate_rare
 from simdeploy.analysis.rare.combining import Part, combine, exact_limit
 from simdeploy.analysis.rare.kinds import Kind, Pilot, allocate
+from simdeploy.analysis.rare.result import Doubt
 from simdeploy.experiments.jobs import Job
 from simdeploy.validation.oracles import binomial_tail
 from simdeploy.world.tilt import find_untiltable
@@ -159,11 +160,12 @@ def test_a_given_tilt_or_level_can_hide_the_event(how: dict[str, Any], remedy: s
     """It states a probability only if the fleet has no events that it leaves as rare as they are. [contract]"""
     asked = {"event": "failed_nodes >= 6", "replications": 40_000, "engine": "compiled", **how}
     found = estimate_rare(zoned().with_values(OUTAGES), **asked)
-    assert found.only_plain_helps
-    assert not found.more_may_help
+    assert found.remedy == "plain rollouts"
     assert found.answer.endswith(
         f"because zone outages may lead to the event, too, but no tilt or level makes them more frequent. {remedy}"
     )
+    reworded = replace(found, doubts=("zones may fail",))
+    assert reworded.answer.endswith(f"because zones may fail. {remedy}")
     without = estimate_rare(zoned(), **asked)
     assert without.low < binomial_tail(60, 0.01, 6) < without.high
 
@@ -273,7 +275,7 @@ def test_a_kind_without_a_hit_counts_at_its_limit(method: str) -> None:
 def plain_part(kind: Kind, happened: np.ndarray) -> Part:
     """Return the estimate of a kind from rollouts without a tilt."""
     n, n_hits = len(happened), int(happened.sum())
-    doubts = () if n_hits else ("the event occurred in none",)
+    doubts = () if n_hits else (Doubt("the event occurred in none"),)
     limit = exact_limit(n_hits, n, 0.95)
     return Part(kind, happened, np.ones(n), n, 0, n_hits, n_hits, n, n, 1.0, doubts, limit)
 

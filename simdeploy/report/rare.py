@@ -37,9 +37,9 @@ def tell(rare: Rare) -> str:
 
 
 def _say_what_helps(rare: Rare) -> str:
-    if rare.only_plain_helps:
+    if rare.remedy == "plain rollouts":
         return "Use no --tilt" if rare.method == "importance" else "Use --levels without numbers"
-    if not rare.more_may_help:
+    if rare.remedy is None:
         return ""
     if rare.is_often:
         return "The event is not rare: use plain replications, as in compare or check"

@@ -19,7 +19,6 @@ if TYPE_CHECKING:
     from simdeploy.scenario import Scenario, ScenarioPolicy
     from simdeploy.statistics.sample import Sample
 
-ON_RECORD = "on record"  # ends the reason if there are too few rollouts on record
 _MOST = 1 << 32
 _EXAMPLE = 'requirements: [{of: false_alarm, given: good, at_most: 0.01}], or "false_alarm given good <= 1%"'
 
@@ -57,6 +56,11 @@ class Question:
         return self._is_unsettled and not self._has_too_few_records
 
     @property
+    def lacks_records(self) -> bool:
+        """Whether it is undecided because there are too few rollouts on record."""
+        return self._is_unsettled and self._has_too_few_records
+
+    @property
     def _is_unsettled(self) -> bool:
         """Whether it is undecided, and further worlds may decide it."""
         if self.verdict != UNDECIDED or self.is_impossible or self.n_unknown or self.all_failed:
@@ -91,9 +95,7 @@ class Question:
         else:
             n, fewest = self.judged.n.item(), self.judged.fewest.item()
             reason = why_undecided(self.requirement, n, fewest, self.unknown_fraction)
-        if not (self._is_unsettled and self._has_too_few_records):
-            return reason
-        return f"{reason}; only {plural(self.n_on_record or 0, 'rollout')} {ON_RECORD}"
+        return f"{reason}; only {plural(self.n_on_record or 0, 'rollout')} on record" if self.lacks_records else reason
 
 
 def ask(

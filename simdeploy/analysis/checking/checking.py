@@ -15,7 +15,7 @@ from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.asking.pricing import describe_costs
 from simdeploy.analysis.asking.requirements import Asked
 from simdeploy.analysis.asking.simulating import find_divided
-from simdeploy.analysis.checking.asked import ON_RECORD, Question, ask, check_numbers
+from simdeploy.analysis.checking.asked import Question, ask, check_numbers
 from simdeploy.experiments import arguments
 from simdeploy.experiments.arguments import Progress, choose_policies
 from simdeploy.experiments.by_kind import sweep_kinds
@@ -43,6 +43,7 @@ _ROW = {
     "replications": "int64",
     "unknown_fraction": "float64",
     "may_be_decided": "bool",
+    "lacks_records": "bool",
     "reason": "str",
 }
 
@@ -57,8 +58,8 @@ class Check(Result):
         One row per policy and requirement: `policy`, `requirement` as text, its parts `of`, `quantile`, `given`,
         `at_most`, `at_least`; `verdict` ("met", "not met", "undecided"), `estimate`, the bounds `low` and `high`, `n`
         (observations used), `replications` (needed), `unknown_fraction` (share of rollouts that never end, so their
-        value is unknown), `may_be_decided` (undecided, but a larger budget may decide it), and the `reason` if
-        undecided.
+        value is unknown), `may_be_decided` (undecided, but a larger budget may decide it), `lacks_records` (undecided because there are too few
+        rollouts on record), and the `reason` if undecided.
     confidence_level : float
         Holds for each verdict and each bound separately, at any look.
     looks : tuple of int
@@ -89,7 +90,7 @@ class Check(Result):
     @property
     def lacks_records(self) -> bool:
         """Whether a requirement is undecided because there are too few rollouts on record."""
-        return bool(self.verdicts["reason"].str.endswith(ON_RECORD).any())
+        return bool(self.verdicts["lacks_records"].any())
 
 
 def check(
@@ -265,5 +266,6 @@ def _row(question: Question) -> dict[str, Any]:
         "replications": question.replications,
         "unknown_fraction": question.unknown_fraction,
         "may_be_decided": question.may_be_decided,
+        "lacks_records": question.lacks_records,
         "reason": question.reason,
     }

@@ -13,7 +13,7 @@ import numpy as np
 from simdeploy.analysis.rare.combining import Part, combine, exact_limit, main_part
 from simdeploy.analysis.rare.events import Met, look_for
 from simdeploy.analysis.rare.kinds import Kind, Pilot, divide_rollouts, find_kinds
-from simdeploy.analysis.rare.result import STEP_COLUMNS, doubt_hidden, doubt_unknown
+from simdeploy.analysis.rare.result import STEP_COLUMNS, Doubt, doubt_hidden, doubt_unknown
 from simdeploy.analysis.rare.tilting import Rung, choose_tilt, judge_tilt
 from simdeploy.errors import Problem, nearest, raise_if_any
 from simdeploy.result import make_frame
@@ -119,7 +119,7 @@ def _estimate(question: Question, kind: Kind, plan: _Plan, n: int) -> _Found:
         n_plain=len(weights) if (weights == 1).all() else 0,
         n_touched=float(met.touched.sum()),
         plain_touched=ratio(weights * met.touched[known], weights)[0],
-        doubts=(*doubt_unknown(met.n_unknown), *hidden, *diagnosis.doubts),
+        doubts=(*doubt_unknown(met.n_unknown), *hidden, *map(Doubt, diagnosis.doubts)),
         limit=limit,
         mean_weight=diagnosis.mean_weight,
         mean_weight_error=diagnosis.mean_weight_error,

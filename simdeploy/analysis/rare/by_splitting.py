@@ -12,7 +12,7 @@ from simdeploy.analysis.rare.combining import ROUNDING, Part, combine, exact_lim
 from simdeploy.analysis.rare.kinds import Kind, Pilot, divide_rollouts, find_kinds
 from simdeploy.analysis.rare.question import FEWER, Question
 from simdeploy.analysis.rare.repetitions import REPETITIONS, Plan, Repetitions, Stage, repeat
-from simdeploy.analysis.rare.result import STEP_COLUMNS, doubt_hidden, doubt_unknown
+from simdeploy.analysis.rare.result import STEP_COLUMNS, Doubt, doubt_hidden, doubt_unknown
 from simdeploy.analysis.rare.rollouts import HAPPENED, Rollouts, choose_levels
 from simdeploy.memory import check_rows_fit
 from simdeploy.result import make_frame
@@ -126,10 +126,10 @@ def _describe(question: Question, kind: Kind, plan: Plan, stages: Sequence[Stage
     hidden = doubt_hidden(find_untiltable(kind.scenario.fleet)) if plan.levels else []  # with given levels
     doubts = doubt_unknown(int(sum(stage.unknown for stage in stages))) + hidden
     if n_hits < REPETITIONS - 1:
-        doubts.append(f"the event occurred in {n_hits} of {REPETITIONS} independent repetitions")
+        doubts.append(Doubt(f"the event occurred in {n_hits} of {REPETITIONS} independent repetitions"))
     elif happened.max() > _LARGEST_SHARE * happened.sum():
         share = f"{100 * happened.max() / happened.sum():.0f} %"
-        doubts.append(f"one of {REPETITIONS} independent repetitions has {share} of the total")
+        doubts.append(Doubt(f"one of {REPETITIONS} independent repetitions has {share} of the total"))
     estimate, error = plain_mean(happened)
     # The rollouts from the start are plain ones. They are also the best evidence if all repetitions agree.
     n_first = sum(stage.n for stage in firsts)

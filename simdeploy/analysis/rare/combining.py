@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from simdeploy.analysis.rare.kinds import IMMATERIAL, Kind
-from simdeploy.analysis.rare.result import KIND_COLUMNS, plain_rollouts
+from simdeploy.analysis.rare.result import KIND_COLUMNS, Doubt, plain_rollouts
 from simdeploy.errors import plural
 from simdeploy.result import make_frame
 from simdeploy.statistics.intervals import proportion_interval
@@ -35,7 +35,7 @@ class Part:
     n_plain: int  # rollouts without weights or levels, if their shares are the estimates; otherwise 0
     n_touched: float  # nodes dispatched in all rollouts
     plain_touched: float  # nodes dispatched in a rollout of the scenario, on average
-    doubts: tuple[str, ...]
+    doubts: tuple[Doubt, ...]
     limit: float = 1.0  # upper limit of the probability given the kind, whatever the doubts
     mean_weight: float = math.nan
     mean_weight_error: float = math.nan
@@ -77,7 +77,7 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     is_immaterial = possible <= IMMATERIAL * certain and not math.isnan(probability)
     doubts = [] if is_immaterial else _tell_doubts(parts)
     if n_failed:
-        doubts.insert(0, f"{plural(n_failed, 'rollout')} failed")
+        doubts.insert(0, Doubt(f"{plural(n_failed, 'rollout')} failed", None))
     n_rollouts, n_pilot = sum(part.n for part in parts), sum(part.n_pilot for part in parts)
     numbers = dict.fromkeys(("probability", "low", "high", "standard_error", "plain_rollouts", "gain"), math.nan)
     if not doubts:
@@ -99,7 +99,8 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
         "n_rollouts": n_rollouts,
         "n_pilot": n_pilot,
         "gain_in_updates": numbers["gain"] * plain_touched / max(touched, 1.0),
-        "doubts": tuple(doubts),
+        "doubts": tuple(doubt.text for doubt in doubts),
+        "remedy": doubts[0].remedy if doubts else None,
         "kinds": make_frame(_tabulate(parts, p * q, q, confidence_level), KIND_COLUMNS),
     }
 
@@ -161,11 +162,13 @@ def _find_error(part: Part, slope: float, level: float) -> float:
     return sum(_exact_reach(part, slope, level)) / (2 * normal_quantile(level)) if is_lucky else error
 
 
-def _tell_doubts(parts: Sequence[Part]) -> list[str]:
+def _tell_doubts(parts: Sequence[Part]) -> list[Doubt]:
     if len(parts) == 1:
         return list(parts[0].doubts)
     doubted = sorted((part for part in parts if part.doubts), key=lambda part: -part.kind.probability * part.limit)
-    return [f"for releases of kind {part.kind.name}, {doubt}" for part in doubted for doubt in part.doubts]
+    return [
+        Doubt(f"for releases of kind {part.kind.name}, {text}", remedy) for part in doubted for text, remedy in part.doubts
+    ]
 
 
 def _tabulate(
@@ -196,7 +199,7 @@ def _tabulate(
                 "mean_weight_error": part.mean_weight_error,
                 "tilt": part.tilt,
                 "levels": part.levels,
-                "doubt": "; ".join(part.doubts),
+                "doubt": "; ".join(doubt.text for doubt in part.doubts),
             }
         )
     return rows

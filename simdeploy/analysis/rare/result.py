@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple
 
 from simdeploy.errors import plural
 from simdeploy.result import INTERVAL, Columns, Result, Written, floats
@@ -53,10 +53,15 @@ _NUMBERS = (
 
 
 _OFTEN = 0.01  # above this probability plain replications show the event
-# End of a doubt about rollouts that never end.
-_UNKNOWN_THERE = ", so the event is unknown there"
-# End of a doubt about events that only plain rollouts show.
-_HIDDEN = " may lead to the event, too, but no tilt or level makes them more frequent"
+
+Remedy = Literal["more replications", "plain rollouts"]
+
+
+class Doubt(NamedTuple):
+    """Why an estimate can't be trusted, and what may remove the doubt, if anything."""
+
+    text: str
+    remedy: Remedy | None = "more replications"
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -84,6 +89,9 @@ class Rare(Result):
         Whether it took fewer rollouts than plain simulation needs.
     doubts : tuple of str
         Why the estimate can't be trusted; empty if it can.
+    remedy : {'more replications', 'plain rollouts'} or None
+        What may remove the first doubt: plain rollouts if it is about events, such as crashes, that no given tilt or level makes
+        more frequent. None if nothing does, or if there is no doubt.
     is_trusted : bool
         Whether it can be trusted.
     n_failed : int
@@ -127,6 +135,7 @@ class Rare(Result):
     gain_in_updates: float
     is_cheaper: bool
     doubts: tuple[str, ...]
+    remedy: Remedy | None
     is_trusted: bool
     n_failed: int
     tilt: Mapping[str, float]
@@ -136,17 +145,7 @@ class Rare(Result):
     kinds: Annotated[pd.DataFrame, Columns(KIND_COLUMNS)]
     steps: Annotated[pd.DataFrame, Columns(STEP_COLUMNS)]
     computed_under: Mapping[str, Any]
-    also = ("is_often", "more_may_help", "only_plain_helps")
-
-    @property
-    def more_may_help(self) -> bool:
-        """Whether more replications may remove the first doubt; not if rollouts failed or never end, or if `only_plain_helps`."""
-        return not self.n_failed and not "".join(self.doubts[:1]).endswith((_UNKNOWN_THERE, _HIDDEN))
-
-    @property
-    def only_plain_helps(self) -> bool:
-        """Whether the first doubt is about events, such as crashes, that no given tilt or level makes more frequent."""
-        return "".join(self.doubts[:1]).endswith(_HIDDEN)
+    also = ("is_often",)
 
     @property
     def is_often(self) -> bool:
@@ -179,12 +178,13 @@ def plain_rollouts(probability: float, standard_error: float, condition: float =
     return probability * (1 - probability) / (condition * standard_error**2)
 
 
-def doubt_unknown(n_unknown: int) -> list[str]:
+def doubt_unknown(n_unknown: int) -> list[Doubt]:
     """Return the doubt about rollouts for which it is unknown whether the event happened, if any."""
     end = "never ends" if n_unknown == 1 else "never end"
-    return [f"{plural(n_unknown, 'rollout')} {end}{_UNKNOWN_THERE}"] if n_unknown else []
+    return [Doubt(f"{plural(n_unknown, 'rollout')} {end}, so the event is unknown there", None)] if n_unknown else []
 
 
-def doubt_hidden(events: str) -> list[str]:
+def doubt_hidden(events: str) -> list[Doubt]:
     """Return the doubt about events that only plain rollouts show, such as crashes, if any."""
-    return [f"{events}{_HIDDEN}"] if events else []
+    text = f"{events} may lead to the event, too, but no tilt or level makes them more frequent"
+    return [Doubt(text, "plain rollouts")] if events else []
