@@ -374,7 +374,10 @@ def test_obvious_facts_are_left_out(rare: Rare) -> None:
     [
         ({"is_trusted": True, "is_cheaper": True}, "2,400 rollouts replaced"),
         ({"is_trusted": True, "is_cheaper": False}, "Plain simulation needs only"),
-        ({"is_trusted": False, "is_cheaper": False, "remedy": "more replications"}, "unknown, because why. Use no --tilt"),
+        (
+            {"is_trusted": False, "is_cheaper": False, "remedy": "more replications"},
+            "unknown, because why. Use no --tilt",
+        ),
     ],
 )
 def test_verdicts_are_data(rare: Rare, verdicts: dict[str, Any], words: str) -> None:
@@ -393,7 +396,9 @@ def test_verdicts_are_data(rare: Rare, verdicts: dict[str, Any], words: str) -> 
 def test_a_refusal_says_what_helps(rare: Rare) -> None:
     """More rollouts, no tilt of one's own, or plain ones if the event is not rare; nothing helps if rollouts never end. [contract]"""
     kinds = pd.concat([rare.kinds.assign(kind="good", low=0.0, doubt="why"), rare.kinds.assign(kind="bad", low=0.9)])
-    open_ = replace(rare, is_trusted=False, doubts=("for releases of kind good, why",), remedy="more replications", tilt={})
+    open_ = replace(
+        rare, is_trusted=False, doubts=("for releases of kind good, why",), remedy="more replications", tilt={}
+    )
     assert open_.answer.endswith(
         "because for releases of kind good, why. Use more --replications, or a less rare event."
     )

@@ -151,13 +151,13 @@ class Search:
             if self.guide and not self._has_spells:
                 self.log_likelihood = self.guide.log_likelihood + math.log(float(kind.probability))
         self._restart()
-        # Worlds that agree if totals of requests are left aside, and which of these totals any of them can have had.
-        self.n_agreeing = 0
-        self.possible_totals = np.zeros(len(seen.totals), dtype=bool)
 
     def _restart(self) -> None:
         self._usual = Stratum()  # of all roots, because nothing is proposed from those with an outage
         self._rare = Stratum(self._with_outages.chance) if self._with_outages else None
+        # Worlds that agree if totals of requests are left aside, and which of these totals any of them can have had.
+        self.n_agreeing = 0
+        self.possible_totals = np.zeros(len(self._seen.totals), dtype=bool)
 
     def _find_suspect_zones(self) -> np.ndarray:
         """Return the zones of which an outage may explain what was seen: all, unless a table shows which nodes don't run."""
@@ -323,24 +323,24 @@ class Search:
 
         A few worlds with more frequent outages show it, unless those that were found have at least half of it.
         """
-        if self._rare is None or self._rare.n_roots >= self._enough_outages:
+        if self._with_outages is None or self._rare is None or self._rare.n_roots >= self._enough_outages:
             return -math.inf
-        log_missed = copy(self).estimate_outages()
+        factor = _FREQUENT / self._with_outages.chance
+        search = copy(self)
+        search.begin_again(self._with_outages.multiply(factor))
+        log_missed = search.log_found - math.log(factor)
         log_rare = self._rare.log_total + math.log(float(self._kind.probability))
         return log_missed if log_missed > log_rare + math.log(2) else -math.inf
 
-    def estimate_outages(self) -> float:
-        """Start again with more frequent outages; return the log joint chance of this kind, what was seen, and an outage."""
-        assert self._with_outages is not None  # noqa: S101 - only then any can be missed
-        factor = _FREQUENT / self._with_outages.chance
-        self._with_outages = self._with_outages.multiply(factor)
-        self._scenario = replace(self._scenario, fleet=self._with_outages.fleet)
+    def begin_again(self, outages: RootsWithOutages) -> None:
+        """Forget what was found, and propose the first worlds with other outages; copies begin again without changing the original."""
+        self._with_outages = outages
+        self._scenario = replace(self._scenario, fleet=outages.fleet)
         self._restart()
         self._report_progress = lambda _: None
         if self._strays:
-            self._learn(self._with_outages.first + np.arange(_PILOT))
+            self._learn(outages.first + np.arange(_PILOT))
         self._try(0)
-        return self.log_found - math.log(factor)
 
     @property
     def _outage_share(self) -> float:

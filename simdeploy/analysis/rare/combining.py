@@ -167,7 +167,9 @@ def _tell_doubts(parts: Sequence[Part]) -> list[Doubt]:
         return list(parts[0].doubts)
     doubted = sorted((part for part in parts if part.doubts), key=lambda part: -part.kind.probability * part.limit)
     return [
-        Doubt(f"for releases of kind {part.kind.name}, {text}", remedy) for part in doubted for text, remedy in part.doubts
+        Doubt(f"for releases of kind {part.kind.name}, {text}", remedy)
+        for part in doubted
+        for text, remedy in part.doubts
     ]
 
 
