@@ -83,8 +83,16 @@ class Gaps:
     estimate: np.ndarray
     low: np.ndarray
     high: np.ndarray
-    trusts_low: np.ndarray  # whether a verdict may rest on a limit, as in `Pairs.is_sure`
-    trusts_high: np.ndarray
+    sure_low: np.ndarray  # the limits on which a verdict may rest, as in `Pairs.is_sure`; others are infinite
+    sure_high: np.ndarray
+    trusted_low: np.ndarray  # the limits that can be trusted
+    trusted_high: np.ndarray
+
+    @property
+    def is_trusted(self) -> np.ndarray:
+        """Whether both limits can be trusted."""
+        is_trusted: np.ndarray = np.isfinite(self.trusted_low) & np.isfinite(self.trusted_high)
+        return is_trusted
 
 
 def estimate_gaps(
@@ -116,10 +124,11 @@ def estimate_gaps(
         estimate = estimates[:, None, 0] - estimates[None, :, 0]
         low = estimates[:, None, 1] - estimates[None, :, 2]
         np.fill_diagonal(low, np.nan)
-        is_trusted = ~np.isnan(low)
+        is_trusted = is_sure = ~np.isnan(low)
     else:
         pairs = pair_policies(values, is_rate=measure.kind == "rate", error=error / 2)
-        estimate, low, is_trusted = pairs.estimate, pairs.lower, pairs.is_sure
+        estimate, low, is_trusted, is_sure = pairs.estimate, pairs.lower, pairs.is_trusted, pairs.is_sure
+    lower = [low, *(np.where(is_used, low, -np.inf) for is_used in (is_sure, is_trusted))]
     if direction == "max":
-        estimate, low, is_trusted = estimate.T, low.T, is_trusted.T
-    return Gaps(estimate, low, -low.T, is_trusted, is_trusted.T)
+        estimate, lower = estimate.T, [limits.T for limits in lower]
+    return Gaps(estimate, *(each for limits in lower for each in (limits, -limits.T)))

@@ -72,6 +72,7 @@ class Ranking:
     high: np.ndarray
     n: np.ndarray  # fewest replications shared with another policy
     is_trusted: np.ndarray  # whether all limits behind the interval can be trusted
+    is_sure: np.ndarray  # whether a verdict may rest on them, as in `Pairs.is_sure`
     is_among_best: np.ndarray  # whether the policy may be the best
 
 
@@ -121,7 +122,7 @@ def rank_policies(
     size = len(compared)
     columns = {name: np.full(len(sample), np.nan) for name in ("rank", "estimate", "low", "high")}
     n = np.zeros(len(sample), np.int64)
-    is_among_best, is_trusted = np.zeros(len(sample), dtype=bool), np.zeros(len(sample), dtype=bool)
+    is_among_best, is_trusted, is_sure = np.zeros((3, len(sample)), dtype=bool)
     if size:
         pairs = pair_policies(compared, is_rate=is_rate, error=(1 - confidence_level) / max(size - 1, 1))
         n[is_known] = pairs.n.min(axis=1)
@@ -132,13 +133,17 @@ def rank_policies(
         is_among_best[is_known] = is_best
         apart = np.where(np.eye(size, dtype=bool), np.nan, pairs.estimate)
         low, high = _intervals(limits, is_best)
-        is_trusted[is_known] = _are_limits_trusted(limits, pairs.is_sure, is_best)
+        is_trusted[is_known] = _are_limits_trusted(limits, pairs.is_trusted, is_best)
+        is_sure[is_known] = _are_limits_trusted(limits, pairs.is_sure, is_best)
         highest = _highest(apart)
         columns["rank"][is_known] = _rank(compared.means() if np.isnan(highest).any() else highest)
         columns["estimate"][is_known] = 0.0 + sign * highest
         # The other sign reverses an interval; 0 - 0 avoids -0.
         columns["low"][is_known], columns["high"][is_known] = (low, high) if sign > 0 else (0.0 - high, 0.0 - low)
-    return Ranking(**columns, n=n, is_among_best=is_among_best, is_trusted=is_trusted & ~np.isnan(columns["low"]))
+    has_limits = ~np.isnan(columns["low"])
+    return Ranking(
+        **columns, n=n, is_among_best=is_among_best, is_trusted=is_trusted & has_limits, is_sure=is_sure & has_limits
+    )
 
 
 def _intervals(limits: np.ndarray, is_best: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -249,7 +254,7 @@ def _judge(ranking: Ranking) -> np.ndarray:
         "unknown": ~has_place | (has_place.sum() < 2),
         "worse": ~ranking.is_among_best,
         "better": ranking.is_among_best & (ranking.is_among_best.sum() == 1),
-        "equal": (ranking.low == 0) & (ranking.high == 0) & ranking.is_trusted,
+        "equal": (ranking.low == 0) & (ranking.high == 0) & ranking.is_sure,
     }
     return np.select(list(conditions.values()), list(conditions), "unclear")
 
@@ -258,8 +263,8 @@ def _explain(ranking: Ranking, verdict: np.ndarray) -> list[str]:
     """Return why policies may be the best besides others; empty for other verdicts."""
     best_ruled_out = ranking.rank[verdict == "worse"].min(initial=np.inf)
     return [
-        TOO_WIDE if word == "unclear" and rank > best_ruled_out else why_unclear(word, is_trusted=is_trusted)
-        for word, rank, is_trusted in zip(verdict.tolist(), ranking.rank, ranking.is_trusted.tolist(), strict=True)
+        TOO_WIDE if word == "unclear" and rank > best_ruled_out else why_unclear(word, is_trusted=is_sure)
+        for word, rank, is_sure in zip(verdict.tolist(), ranking.rank, ranking.is_sure.tolist(), strict=True)
     ]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -90,13 +90,13 @@ def estimate_regrets(
     direction: Direction,
     confidence_level: float,
 ) -> tuple[dict[str, Any], np.ndarray]:
-    """Return the columns of the table of regrets, and simultaneous limits, shape (candidates, worlds, 4).
+    """Return the columns of the table of regrets, and simultaneous limits, shape (candidates, worlds, 6).
 
     `samples` has the values of each case: a sample of all candidates by world. The limits are followed by those that a
-    verdict may rest on.
+    verdict may rest on, and those that can be trusted.
     """
     n_candidates, n_worlds = worlds.case.shape
-    regrets, bounds = (np.full((n_candidates, n_worlds, size), np.nan) for size in (5, 4))
+    regrets, bounds = (np.full((n_candidates, n_worlds, size), np.nan) for size in (7, 6))
     n_pairs = n_candidates * (n_candidates - 1) // 2
     for world in range(n_worlds):
         cases = worlds.case[:, world]
@@ -112,13 +112,13 @@ def estimate_regrets(
         bounds[:, world] = largest_gaps(together)[:, 1:]
     of_worlds = [estimate_cases(of_world, measure, confidence_level) for of_world in samples]
     estimates = [of_world[candidate] for candidate in range(n_candidates) for of_world in of_worlds]
-    flat = regrets.reshape(-1, 5)
+    flat = regrets.reshape(-1, 7)
     columns = {
         **{
             name: [getattr(each, name) for each in estimates] for name in ("estimate", "low", "high", "n", "is_trusted")
         },
         **dict(zip(("regret", "regret_low", "regret_high"), flat.T, strict=False)),
-        "regret_is_trusted": (flat[:, 1:3] == flat[:, 3:]).all(axis=1),
+        "regret_is_trusted": (flat[:, 1:3] == flat[:, 5:]).all(axis=1),
         "is_best": flat[:, 0] == 0,
     }
     return columns, bounds
@@ -127,11 +127,10 @@ def estimate_regrets(
 def largest_gaps(gaps: Gaps) -> np.ndarray:
     """Return each candidate's regret with its interval: the largest gap to any other, 0 for the best.
 
-    Two more columns have the limits that a verdict may rest on.
+    Further columns have the limits that a verdict may rest on, and those that can be trusted.
     """
     columns = []
-    sure = np.where(gaps.trusts_low, gaps.low, -np.inf), np.where(gaps.trusts_high, gaps.high, np.inf)
-    for gap in (gaps.estimate, gaps.low, gaps.high, *sure):
+    for gap in (getattr(gaps, field.name) for field in fields(gaps)):
         # A candidate isn't compared with itself. Another limit is NaN only if there are too few replications.
         others = gap.copy()
         np.fill_diagonal(others, 0.0)
@@ -146,14 +145,14 @@ def summarize_candidates(regrets: pd.DataFrame, bounds: np.ndarray, worlds: Worl
     is_known = ~np.isnan(estimate).any(axis=0)
     columns: dict[str, Any] = {"n_worlds": is_known.sum()}
     missing = np.full(len(estimate), np.nan)
-    ends = ("_low", "_high", "_sure_low", "_sure_high")
+    ends = ("_low", "_high", "_sure_low", "_sure_high", "_trusted_low", "_trusted_high")
     for end, values in (("", estimate), *zip(ends, np.moveaxis(bounds, 2, 0), strict=True)):
         known = values[:, is_known]
         columns[f"max_regret{end}"] = known.max(axis=1) if is_known.any() else missing
         columns[f"mean_regret{end}"] = known.mean(axis=1) if is_known.any() else missing
     for how in ("max", "mean"):
         columns[f"{how}_regret_is_trusted"] = np.logical_and(
-            *(columns[f"{how}_regret_{end}"] == columns[f"{how}_regret_sure_{end}"] for end in ("low", "high"))
+            *(columns[f"{how}_regret_{end}"] == columns[f"{how}_regret_trusted_{end}"] for end in ("low", "high"))
         )
     worst = np.where(is_known, estimate, -1).argmax(axis=1)
     columns["worst_world"] = [worlds.names[place] if is_known.any() else None for place in worst]

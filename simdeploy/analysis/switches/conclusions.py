@@ -126,7 +126,7 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
     if rivals:
         # It is unknown which of them is the best; but if all intervals hold, so does that of the least difference.
         parts = (gaps.estimate, gaps.low, gaps.high)
-        is_trusted = (gaps.trusts_low & gaps.trusts_high)[rivals, subject].all()
+        is_trusted = gaps.is_trusted[rivals, subject].all()
         estimate, low, high = (float(part[rivals, subject].min()) for part in parts)
         margin = Span(estimate, low, high, bool(is_trusted))
         rival = names[rivals[int(gaps.estimate[rivals, subject].argmin())]]
@@ -135,13 +135,11 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
         is_sure = any(v == "met" for v in verdicts) if choice is not None else all(v == "not met" for v in verdicts)
     elif choice == base:
         is_sure = verdicts[base] == "met" and all(
-            verdicts[place] == "not met" or (gaps.low[place, base] > 0 and gaps.trusts_low[place, base])
-            for place in others
+            verdicts[place] == "not met" or gaps.sure_low[place, base] > 0 for place in others
         )
     else:
         is_sure = verdicts[base] == "not met" or any(
-            verdicts[place] == "met" and gaps.high[place, base] < 0 and gaps.trusts_high[place, base]
-            for place in others
+            verdicts[place] == "met" and gaps.sure_high[place, base] < 0 for place in others
         )
     why = _why_not(standings, choice, base, is_sure=is_sure)
     return Conclusion(None if choice is None else names[choice], True, is_sure, margin, rival, why)
