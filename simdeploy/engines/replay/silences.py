@@ -38,10 +38,9 @@ def _find_all(world: World, known: Sequence[KnownNode]) -> dict[int, int]:
     """
     found: dict[int, int] = {}
     silent_ns = np.array([node.start_ns if _may_be_silent(node) else -1 for node in known], dtype=np.int64)
-    for number, behaviour in enumerate(world.behaviours):
+    for number in range(len(world.behaviours)):
         members = np.flatnonzero((silent_ns >= 0) & (world.class_of == number))
-        n_drawn = max(_AT_ONCE, behaviour.start_attempts)
-        for nodes in np.array_split(members, len(members) * n_drawn // _MOST_NUMBERS + 1):
+        for nodes in np.array_split(members, len(members) * _AT_ONCE // _MOST_NUMBERS + 1):
             found |= _find_in_class(world, number, nodes, silent_ns[nodes])
     return found
 
@@ -53,20 +52,38 @@ def _find_in_class(world: World, number: int, nodes: np.ndarray, silent_ns: np.n
     for first in range(0, _MOST_SERIES, n_series):
         if not len(nodes):
             break
-        attempts = np.arange(first * n_attempts, min(first + n_series, _MOST_SERIES) * n_attempts)
-        ends, hangs, fails = (
-            of_attempts.reshape(len(nodes), -1, n_attempts)
-            for of_attempts in world.attempts_of(number, nodes, attempts)
-        )
-        is_silent: np.ndarray = hangs | (np.cumsum(ends, axis=2) > silent_ns[:, np.newaxis, np.newaxis])
-        # An attempt is made if all earlier ones failed.
-        is_silent[..., 1:] &= np.logical_and.accumulate(fails & ~hangs, axis=2)[..., :-1]
-        series = np.any(is_silent, axis=2)
-        is_found = np.any(series, axis=1)
-        firsts = (first + series.argmax(axis=1)) * n_attempts
+        is_silent = _find_silent(world, number, nodes, silent_ns, range(first, min(first + n_series, _MOST_SERIES)))
+        is_found = np.any(is_silent, axis=1)
+        firsts = (first + is_silent.argmax(axis=1)) * n_attempts
         found |= zip(nodes[is_found].tolist(), firsts[is_found].tolist(), strict=True)
         nodes, silent_ns = nodes[~is_found], silent_ns[~is_found]
     return found
+
+
+def _find_silent(world: World, number: int, nodes: np.ndarray, silent_ns: np.ndarray, series: range) -> np.ndarray:
+    """Return in which series of attempts nodes are silent as long as recorded, or longer; shape (nodes, series)."""
+    n_attempts = world.behaviours[number].start_attempts
+    is_silent = np.zeros((len(nodes), len(series)), dtype=bool)
+    left, waited_ns = np.arange(len(nodes)), np.zeros((len(nodes), len(series), 1), dtype=np.int64)
+    # Only a single series may be longer than what is drawn at once; most end at once.
+    for start in range(0, n_attempts, _AT_ONCE):
+        some = np.arange(start, min(start + _AT_ONCE, n_attempts))
+        attempts = (np.array(series)[:, np.newaxis] * n_attempts + some).ravel()
+        ends, hangs, fails = (
+            of_attempts.reshape(len(left), len(series), -1)
+            for of_attempts in world.attempts_of(number, nodes[left], attempts)
+        )
+        waited = waited_ns[left] + np.cumsum(ends, axis=2)
+        is_long: np.ndarray = hangs | (waited > silent_ns[left][:, np.newaxis, np.newaxis])
+        # An attempt is made if all earlier ones failed.
+        goes_on = np.logical_and.accumulate(fails & ~hangs, axis=2)
+        is_long[..., 1:] &= goes_on[..., :-1]
+        is_silent[left] = np.any(is_long, axis=2)
+        waited_ns[left] = waited[..., -1:]
+        left = left[np.any(goes_on[..., -1] & ~is_silent[left], axis=1)]
+        if not len(left):
+            break
+    return is_silent
 
 
 def _may_be_silent(node: KnownNode) -> bool:
