@@ -13,6 +13,7 @@ import math
 import re
 import warnings
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from contextvars import ContextVar
 from dataclasses import dataclass, replace
 from itertools import islice
 
@@ -63,8 +64,16 @@ class SimdeployWarning(UserWarning):
         return f"{type(self).__name__}({str(self)!r})"
 
 
+# Not the filters of `warnings`, which all threads share.
+_caught: ContextVar[list[Problem] | None] = ContextVar("_caught", default=None)
+
+
 def warn_user(about: Problem | str) -> None:
     """Emit a warning that is attributed to the line of the caller's code that called this library."""
+    caught = _caught.get()
+    if caught is not None:
+        caught.append(about if isinstance(about, Problem) else Problem(about))
+        return
     frame, level = inspect.currentframe(), 1
     while frame is not None and str(frame.f_globals.get("__name__")).partition(".")[0] == "simdeploy":
         frame, level = frame.f_back, level + 1
@@ -73,7 +82,7 @@ def warn_user(about: Problem | str) -> None:
 
 @contextlib.contextmanager
 def catch_warned() -> Iterator[list[Problem]]:
-    """Catch this library's warnings; the list has their problems after the block.
+    """Catch this library's warnings of this thread; the list has their problems.
 
     Examples
     --------
@@ -83,10 +92,11 @@ def catch_warned() -> Iterator[list[Problem]]:
     max_failed_nodes: can never stop a rollout of 3 nodes (found 5)
     """
     problems: list[Problem] = []
-    with warnings.catch_warnings(record=True, action="always", category=SimdeployWarning) as caught:
+    before = _caught.set(problems)
+    try:
         yield problems
-    messages = [warning.message for warning in caught]  # those of other categories are recorded, too
-    problems += [text.problem if isinstance(text, SimdeployWarning) else Problem(str(text)) for text in messages]
+    finally:
+        _caught.reset(before)
 
 
 @dataclass(frozen=True)

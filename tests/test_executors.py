@@ -12,6 +12,7 @@ import signal
 import socket
 import sys
 import threading
+import warnings
 from collections import Counter, defaultdict
 from dataclasses import replace
 
@@ -26,7 +27,7 @@ from small import IMMEDIATE, rolling, small
 
 import simdeploy
 from simdeploy.engines.block import Block
-from simdeploy.errors import InputError, SimdeployWarning, SimulationError
+from simdeploy.errors import InputError, SimdeployWarning, SimulationError, catch_warned, warn_user
 from simdeploy.experiments import cutting, replicate
 from simdeploy.experiments.cutting import Piece, cut_job, spans
 from simdeploy.experiments.executors import (
@@ -689,3 +690,29 @@ def test_documented_dask_commands_and_numbers(repository):
         assert shown <= {option for parameter in command.params for option in parameter.opts}
     assert f"{cutting._MOST_ROWS:,} rows" in text
     assert f"`allowed-failures`, {dask.config.get('distributed.scheduler.allowed-failures')})" in text
+
+
+def test_each_thread_catches_its_own_warnings():
+    """If blocks of two threads overlap, each catches what its thread warns of, and no filter of warnings stays changed. [contract]"""
+    filters, first_began, second_began, first_ended = list(warnings.filters), *(threading.Event() for _ in range(3))
+    heard = {}
+
+    def hear(name, begun, waits_for):
+        with catch_warned() as heard[name]:
+            begun.set()
+            assert waits_for.wait(60)
+            warn_user(name)
+
+    def hear_first():
+        hear("first", first_began, second_began)
+        first_ended.set()
+
+    thread = threading.Thread(target=hear_first)
+    thread.start()
+    assert first_began.wait(60)
+    hear("second", second_began, first_ended)
+    thread.join()
+    assert {name: [problem.message for problem in problems] for name, problems in heard.items()} == {
+        "first": ["first"], "second": ["second"],
+    }  # fmt: skip
+    assert list(warnings.filters) == filters

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import re
 import sys
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -13,7 +12,7 @@ import click
 
 from simdeploy.cli.answers import say
 from simdeploy.cli.command import INTERRUPTED, command_line
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.errors import InputError, catch_warned
 
 
 @contextlib.contextmanager
@@ -113,7 +112,7 @@ def _count_rows(folder: Path) -> int:
     """Return the number of rows of a store; 0 if it can't be read."""
     from simdeploy.experiments import StoreError, read_store
 
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+    with catch_warned():
         try:
             return len(read_store(folder))
         except (InputError, StoreError):

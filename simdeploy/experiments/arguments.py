@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import sys
-import warnings
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import PurePath
 from typing import Any
 
 from simdeploy.engines.choice import check_engine
-from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, name_problems, raise_if_any, shorten
+from simdeploy.errors import InputError, Problem, catch_warned, collect, name_problems, raise_if_any, shorten
 from simdeploy.scenario import Scenario, ScenarioOrPath, ScenarioPolicy, as_scenario
 from simdeploy.scenario.policies import is_policy_file
 from simdeploy.units import is_whole
@@ -193,7 +192,7 @@ def find_bases(scenarios: Mapping[str, Scenario], policies: Mapping[str, Any]) -
     for scenario_name, scenario in scenarios.items():
         for name, wanted in policies.items():
             # Warnings about the unchanged policy may not apply to any of the varied ones.
-            with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+            with catch_warned():
                 try:
                     bases[scenario_name, name] = replace(scenario.policy(wanted), name=name)
                 except InputError as error:

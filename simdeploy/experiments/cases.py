@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 
 import numpy as np
 
-from simdeploy.errors import InputError, Path, Problem, SimdeployWarning, catch_warned, cut
+from simdeploy.errors import InputError, Path, Problem, catch_warned, cut
 from simdeploy.experiments.arguments import Bases
 from simdeploy.experiments.case_problems import CaseProblems, fold
 from simdeploy.experiments.case_table import CaseTable
@@ -206,7 +205,7 @@ class _Worlds:
 
     @cached_property
     def _scenario_without_policy(self) -> Scenario:
-        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        with catch_warned():
             return self.scenario.given(None).with_values(_NO_POLICY)
 
 

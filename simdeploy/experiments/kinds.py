@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -12,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.errors import InputError, catch_warned
 from simdeploy.experiments.arguments import MOST_REPLICATIONS
 from simdeploy.experiments.levers import FACTOR_PREFIX
 from simdeploy.scenario.measures import ON_STOPPED, find_subject
@@ -160,7 +159,7 @@ def find_kinds(scenario: Scenario, cases: pd.DataFrame) -> Kinds | None:
     by_case = np.zeros((len(cases), len(kinds.names)))  # an impossible case has no release
     for values, rows in cases.groupby(varied, dropna=False, sort=False).indices.items():
         changed = dict(zip(varied, values if isinstance(values, tuple) else (values,), strict=True))
-        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        with catch_warned():
             try:
                 values_of = {name.removeprefix(FACTOR_PREFIX): _value(value) for name, value in changed.items()}
                 case = bare.with_values(balance(values_of, bare))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import warnings
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cache, cached_property
@@ -12,7 +11,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.api.gate import READ_BY
-from simdeploy.errors import InputError, Problem, SimdeployWarning, collect, listed, nearest_path, raise_if_any
+from simdeploy.errors import InputError, Problem, catch_warned, collect, listed, nearest_path, raise_if_any
 from simdeploy.experiments.arguments import require_keys
 from simdeploy.units import NS_PER_S, exact, format_duration, round_half_up, write_duration
 
@@ -294,7 +293,7 @@ def change_policy(
 
 def change_quietly(base: ScenarioPolicy, values: Mapping[Lever, Any], scenario: Scenario) -> ScenarioPolicy:
     """Return a policy with changed values, without repeating the warnings given when it was read."""
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+    with catch_warned():
         return change_policy(base, values, scenario)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import warnings
 from collections import OrderedDict
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from simdeploy.analysis.estimates.estimating import estimate_frame
 from simdeploy.analysis.tradeoffs.lever_ranges import find_ranges
 from simdeploy.analysis.tradeoffs.moving import tradeoff
 from simdeploy.engines.choice import expect_seconds
-from simdeploy.errors import InputError, Problem, SimdeployWarning
+from simdeploy.errors import InputError, Problem, catch_warned
 from simdeploy.experiments.campaign import Campaign
 from simdeploy.experiments.levers import find_levers
 from simdeploy.explorer.controls import find_policy_controls, find_world_controls
@@ -171,7 +170,7 @@ class Explorer:
         if varied.name not in ranges:
             raise InputError(Problem("no curve of this setting", (lever,), allowed=", ".join(ranges)))
         measures = find_measures(place.scenario, place.policy.identity.type)
-        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):  # they are sent with the numbers
+        with catch_warned():  # they are sent with the numbers
             result = tradeoff(
                 place.scenario,
                 place.policy,

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.analysis.tradeoffs.lever_ranges import LeverRange, find_ranges
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.errors import InputError, catch_warned
 from simdeploy.experiments.levers import FACTOR_PREFIX, Lever, change_policy, stated_numbers
 from simdeploy.explorer.position import Place, Position, settle
 from simdeploy.report.formatting import NO_SCALE, PERCENT, Scale
@@ -158,7 +157,7 @@ def _is_valid(place: Place, values: Mapping[str, Any]) -> bool:
 
 def _is_possible(change: Callable[[], object]) -> bool:
     """Return whether a change is accepted, possibly with warnings."""
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+    with catch_warned():
         try:
             change()
         except InputError:

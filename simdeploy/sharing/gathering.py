@@ -8,11 +8,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
-from warnings import catch_warnings
 
 from simdeploy.analysis import Comparison, Estimates, GridSummary, compare, summarize_grid
 from simdeploy.documents import read_result
-from simdeploy.errors import InputError, Problem, SimdeployWarning, plural, shorten
+from simdeploy.errors import InputError, Problem, catch_warned, plural, shorten
 from simdeploy.experiments import read_store
 from simdeploy.experiments.batches import batch_name, read_batches
 from simdeploy.experiments.levers import find_levers
@@ -112,7 +111,7 @@ def _find_scenario(question: Mapping[str, Any]) -> Scenario | None:
     switches = question.get("switches", {}).get(name, {})
     preset = PRESETS[switches["preset"]].switches() if switches else {}
     changed = {switch: value for switch, value in switches.items() if preset.get(switch, switch) != value}
-    with suppress(InputError), catch_warnings(action="ignore", category=SimdeployWarning):
+    with suppress(InputError), catch_warned():
         return Scenario.from_dict({**world, "orchestrator": changed or {}, "policies": policies})
     return None
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import math
-import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +12,7 @@ import yaml
 
 from simdeploy.analysis.calibration.parameters import Parameter
 from simdeploy.analysis.calibration.releases import ASSUMED, find_defective
-from simdeploy.errors import InputError, SimdeployWarning, plural, printable
+from simdeploy.errors import InputError, catch_warned, plural, printable
 from simdeploy.rules.orchestrator import PRESETS
 
 if TYPE_CHECKING:
@@ -177,7 +176,7 @@ def _find_policies(records: Records, head: Sequence[str]) -> tuple[list[str], li
         name = f"recorded-{len(lines) + 1}" if len(counts) > 1 else "recorded"
         try:
             policy = _read(str(text))
-            with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+            with catch_warned():
                 Scenario.from_dict({**raw, "policies": {name: policy}})
         except (ValueError, InputError) as error:
             reason = f"policy not used for the scenario: {printable(str(error)).splitlines()[0][:200]}"

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from simdeploy.errors import Problem, SimdeployWarning, raise_if_any, shorten
+from simdeploy.errors import Problem, catch_warned, raise_if_any, shorten
 from simdeploy.rules.health import read_max_error_rate
 
 if TYPE_CHECKING:
@@ -75,7 +74,7 @@ def scenario_of_size(scenario: Scenario, size: float) -> Scenario:
         raw = (scenario.to_dict().get("release") or {}).get(kind.name, {}) if kind is not None else {}
         kept = {key: raw[key] for key in ("after", "affects") if raw.get(key) is not None}
         release = {"defect": {"probability": 1, "defective": True, "error_rate": size, **kept}}
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+    with catch_warned():
         # Requirements may name a kind that was removed, and don't affect rollouts.
         return scenario.with_values({"release": release, "requirements": []})
 

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import math
 import os
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from simdeploy.analysis.rare.rollouts import CONCERNED, HAPPENED, TOUCHED, UNKNOWN, Rollouts
-from simdeploy.errors import InputError, SimdeployWarning, SimulationError
+from simdeploy.errors import InputError, SimulationError, catch_warned
 from simdeploy.experiments.jobs import Span
 from simdeploy.experiments.store import Store, StoreError, place_within, read_store
 from simdeploy.statistics.splitting import split
@@ -143,7 +142,7 @@ def repeat(
 def count_saved(folder: str | os.PathLike[str]) -> int:
     """Return how many rollouts of splitting, pilots included, a folder has; 0 if there are none, or they can't be read."""
     # Each row is a stage of many rollouts.
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+    with catch_warned():
         try:
             saved = read_store(place_within(folder, FOLDER))
             n_pilot = sum(int(plan["n_pilot"]) for plan in saved.manifest["cut"]["kinds"])

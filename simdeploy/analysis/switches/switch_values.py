@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from fractions import Fraction
@@ -17,7 +16,7 @@ from simdeploy.analysis.asking.judging import judge_requirements
 from simdeploy.analysis.asking.measuring import Values
 from simdeploy.analysis.switches.conclusions import Rule, Standings
 from simdeploy.analysis.switches.remembering import remember
-from simdeploy.errors import InputError, SimdeployWarning
+from simdeploy.errors import InputError, catch_warned
 from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.gathering import gather
 from simdeploy.rules.orchestrator import OF_OTHERS, Orchestrator, Rate, switch_values
@@ -206,7 +205,7 @@ class Settings:
 
 def why_refused(scenario: Scenario, setting: Setting) -> str:
     """Return why values of switches can't be combined; empty if they can."""
-    with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+    with catch_warned():
         try:
             scenario.with_values({f"orchestrator.{value.switch}": value.value for value in setting})
         except InputError as error:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -12,7 +11,7 @@ from simdeploy.analysis.asking.simulating import replicate_kinds
 from simdeploy.analysis.comparison.compare import compare
 from simdeploy.analysis.tuning import Tuning, tune
 from simdeploy.analysis.tuning.result import CANDIDATE, CHOICE
-from simdeploy.errors import SimdeployWarning, raise_if_any
+from simdeploy.errors import catch_warned, raise_if_any
 from simdeploy.experiments.arguments import Progress, as_reporter, read_seed, whole_problems
 from simdeploy.experiments.executors import choose_executor
 from simdeploy.experiments.items import Items, make_items
@@ -145,7 +144,7 @@ class _Answers(Items[dict[str, Any]]):
 
     def make(self, group: int, number: int) -> dict[str, Any]:
         """Return the row of a seed."""
-        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        with catch_warned():
             return _answer(self.problems[group], number, self.engine)
 
     def name(self, group: int, number: int) -> str:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -11,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from simdeploy.errors import SimdeployWarning
+from simdeploy.errors import catch_warned
 from simdeploy.experiments.levers import Lever, change_quietly, find_levers
 from simdeploy.scenario import Scenario, ScenarioPolicy
 from simdeploy.validation.decisions.exact import Exact, evaluate
@@ -54,7 +53,7 @@ class Problem:
     @cached_property
     def scenario(self) -> Scenario:
         """The scenario, with its requirements."""
-        with warnings.catch_warnings(action="ignore", category=SimdeployWarning):
+        with catch_warned():
             return Scenario.from_dict(self.contents)
 
     @cached_property
