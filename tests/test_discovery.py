@@ -469,11 +469,17 @@ def test_undecided_worlds_are_counted():
     # One replication has no interval, so all worlds are undecided, which the answer mentions before a second box.
     points = replace(result, worlds=result.worlds.assign(is_undecided=True))
     first, second, *_ = points.answer.split(". ")
-    assert first.startswith("waves breaks where ")
+    assert first.startswith("waves seems to break where ")
     assert second == "60 worlds are undecided after 10 replications"
     row = result.boxes.iloc[0]
     inside = result.worlds[result.worlds["is_held_out"] & (result.worlds["box"] == 1)]
     assert row["n_undecided"] == inside["is_undecided"].sum()
+    # Most worlds of the box are undecided, so that it would not be found if they didn't break.
+    assert (row["is_found"], row["is_sure"]) == (True, False)
+    (confirmed,) = [cells[1] for cells in result.summarize()[0].rows]
+    assert confirmed == "by estimates"
+    sure = replace(result, boxes=result.boxes.assign(is_sure=True))
+    assert sure.answer == result.answer.replace("seems to break", "breaks")
 
 
 def test_a_ready_table():

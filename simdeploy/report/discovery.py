@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _BOXES = (
     Column("box", "box"),
-    Column("is_found", "confirmed", "yes"),
+    Column("confirmed", "confirmed"),
     Column("density", "breaks inside", "estimate", formatting.PERCENT),
     Column("density_outside", "breaks outside", "share"),
     Column("coverage", "share of all breaks", "estimate", formatting.PERCENT),
@@ -58,7 +58,8 @@ def tell(result: Discovery) -> str:
         density = formatting.write_estimate(first, formatting.PERCENT, "density", level=result.confidence_level)
         coverage = formatting.write_estimate(first, formatting.PERCENT, "coverage")
         overall = formatting.format_estimate(*interval, formatting.PERCENT)
-        where = f"{subject} breaks where {first['limits']}: in {density} of these worlds"
+        breaks = "breaks" if first["is_sure"] else "seems to break"
+        where = f"{subject} {breaks} where {first['limits']}: in {density} of these worlds"
         sentences = [
             [f"{where}, which covers {coverage} of all breaks", f"{where}, {coverage} of all breaks"],
             *map(_tell_further, others),
@@ -82,7 +83,11 @@ def tabulate(result: Discovery) -> tuple[Table, ...]:
     tables = []
     level = formatting.percent(result.confidence_level)
     if len(result.boxes):
-        boxes = result.boxes.assign(undecided=[f"{row.n_undecided} of {row.n}" for row in result.boxes.itertuples()])
+        rows = list(result.boxes.itertuples())
+        boxes = result.boxes.assign(
+            undecided=[f"{row.n_undecided} of {row.n}" for row in rows],
+            confirmed=["no" if not row.is_found else "yes" if row.is_sure else "by estimates" for row in rows],
+        )
         title = f"Boxes, checked in other worlds ({level} CI)"
         tables += [make_table(title, boxes, _BOXES), make_table("Limits of the boxes", result.limits, _LIMITS)]
     path = result.path[result.path["box"].eq(1)]
@@ -96,7 +101,7 @@ def _tell_further(row: pd.Series) -> list[str]:
     """Describe a further box, in a sentence with intervals and one without."""
     written = [formatting.write_estimate(row, formatting.PERCENT, name) for name in ("density", "coverage")]
     brief = [formatting.write_without_interval(row, formatting.PERCENT, name) for name in ("density", "coverage")]
-    where = f"Otherwise where {row['limits']}"
+    where = f"Otherwise{'' if row['is_sure'] else ', it seems,'} where {row['limits']}"
     return [
         f"{where}: in {written[0]} of these, which covers {written[1]} of all breaks",
         f"{where}: in {brief[0]} of these, {brief[1]} of all breaks",

@@ -98,9 +98,12 @@ def _judge(
     coverage_low, coverage_high = of_all.bound_coverage(known, confidence_level)
     n_outside = counts.of_n - counts.n
     p_value = hypergeometric_tail(counts.broken, counts.n, counts.of_broken, counts.of_n)
+    n_unsure = int((known.is_broken & known.is_undecided).sum())
+    largest_p = hypergeometric_tail(counts.broken - n_unsure, counts.n, counts.of_broken - n_unsure, counts.of_n)
     return {
         "box": number,
         "is_found": p_value <= 1 - confidence_level,
+        "is_sure": largest_p <= 1 - confidence_level,
         "limits": describe_boxes([box], held_out.columns, names)[0],
         "density": counts.density,
         "density_low": density_low,
