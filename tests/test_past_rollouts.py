@@ -23,6 +23,7 @@ from simdeploy.engines.replay.refusing import find_refusals
 from simdeploy.engines.replay.silences import Silences
 from simdeploy.engines.replay.worlds import Past, choose_past
 from simdeploy.errors import catch_warned
+from simdeploy.experiments.campaign import Campaign
 from simdeploy.explorer.answering import Explorer
 from simdeploy.scenario.past_rollouts import find_kind
 from simdeploy.sharing.simulating import Request, report_scenario
@@ -519,12 +520,39 @@ def test_records_are_not_blamed_for_other_reasons(scenario):
 
 
 def test_tune_advises_to_use_all_rollouts_on_record(scenario):
-    """If `tune` has used only some rollouts on record, it advises a larger budget. [contract]"""
+    """If `tune` has used only some rollouts on record of each kind, it advises a larger budget. [contract]"""
     many = replace(scenario, past=replace(scenario.past, histories=scenario.past.histories * 100))
+    bad = [history for history in scenario.past.histories if find_kind(history, scenario.release).name == "bad"][:1]
     asked = {"of": "failed_nodes", "vary": {"max_failed_nodes": [0, 2]}, "requirements": ["failed <= 60%"]}
     found = tune(many, "fours", **asked, replications=2, most=8)
     assert found.n_undecided == 2
     assert found.answer.endswith("2 may: raise `most` (--most) to decide.")
+    few_good = replace(many, past=replace(scenario.past, histories=(*scenario.past.histories, *bad * 100)))
+    found = tune(few_good, "fours", **asked, replications=2, most=8)
+    assert found.has_used_records
+    assert found.answer.endswith("2 may: only 106 rollouts are on record.")
+
+
+def test_rollouts_on_record_are_counted_by_kind(scenario):
+    """A kind is used up with all its rollouts on record, and repeated only with more, however many others there are. [contract]"""
+    for n, is_repeated in ((2, False), (3, True)):
+        campaign = Campaign(seed=0)
+        for kind in ("bad", "good"):
+            campaign.sweep({"good": scenario.given(kind)}, {"fours": POLICIES["fours"]}, replications=range(n))
+        assert campaign.has_used_records
+        assert campaign.has_repeated_records == is_repeated
+    campaign = Campaign(seed=0)
+    campaign.sweep({"drawn": scenario}, {"fours": POLICIES["fours"]}, replications=range(N - 1))
+    assert not campaign.has_used_records
+
+
+def test_no_precision_is_advised_that_repeats_rollouts_on_record(scenario):
+    """If more replications are needed than rollouts are on record, answers say how many there are instead. [contract]"""
+    found = simdeploy.replicate_to_precision(scenario, "fours", targets={"failed": "1pp"}, most=100)
+    assert found.estimates["n_needed"].item() > 100
+    assert found.answer.endswith(" (the interval is wider than requested; only 6 rollouts are on record).")
+    both = {"computed_under": {**found.computed_under, "rollouts_on_record": {"a": 6, "b": 10**9}}}
+    assert replace(found, **both).answer == found.answer
 
 
 @pytest.mark.parametrize(("copies", "n"), [(1, 6), (3, 18), (5, 19), (10, 20), (100, 200)])

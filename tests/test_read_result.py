@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import json
+import math
 import pickle
 import re
 from functools import cache
@@ -256,7 +257,7 @@ STATED = {
     },
     "CostResult": {"parts.is_cheapest": False, "parts.is_largest_cause": False},
     "Decisions": {"is_ok": False, "problems.answers_near": 0},
-    "Discovery": {"boxes.is_found": False, "is_refused": True},
+    "Discovery": {"boxes.is_found": False, "boxes.is_sure": False, "is_refused": True},
     "GateComparison": {"gates.verdict": "worse", "mixture.verdict": "worse", "fewest_failed_requests": None},
     "GridSummary": {"cells.false_alarm_unknown_fraction": 0.5},
     "InformationResult": {"policy": "another"},
@@ -304,7 +305,20 @@ def state(document, path, value):
     if "wait" in changed:  # as it follows
         paying = [row for row in changed["waiting"] if row["pays"] and row["how"] != changed["best"]]
         changed["wait"] = max(paying, key=lambda row: row["worth"]) if paying and changed["best"] else None
-    return changed
+    return settle(changed)
+
+
+def settle(document):
+    """Return a document with the number of replications that follows from the rest."""
+    if document.get("replications_needed") is None:
+        return document
+    with pytest.raises(InputError) as caught:
+        read_result({**document, "replications_needed": -1.0})
+    problem = caught.value.problems[0]
+    if problem.path != ("replications_needed",):
+        return document
+    needed = float(problem.allowed)
+    return {**document, "replications_needed": None if math.isnan(needed) else needed}
 
 
 @pytest.mark.parametrize(("name", "path"), [(name, path) for name, paths in STATED.items() for path in paths])
@@ -328,7 +342,7 @@ def stretch(document, factor):
             high, middle = f"{low[:-3]}high", row.get(low[:-4] or "estimate")
             if None not in (row[low], row[high], middle):
                 row[low], row[high] = (middle + factor * (row[end] - middle) for end in (low, high))
-    return changed
+    return settle(changed)
 
 
 def without_numbers(answer):
@@ -358,10 +372,14 @@ def test_an_answer_gives_no_reasons_of_its_own(name, is_trusted):
 
 @pytest.mark.parametrize("name", KINDS)
 def test_a_document_has_what_follows_in_a_word(name):
-    """A word, or a yes or no, that follows from the fields of a result is in its document, too. [contract]"""
+    """A word, a yes or no, or an estimate that follows from the fields of a result is in its document, too. [contract]"""
     kinds = [kind for kind in type(make(name)).__mro__ if kind is not Result]
     derived = {key: of for kind in kinds for key, of in vars(kind).items() if isinstance(of, property)}
-    words = {key for key, of in derived.items() if of.fget.__annotations__["return"] in ("bool", "str", "str | None")}
+    words = {
+        key
+        for key, of in derived.items()
+        if of.fget.__annotations__["return"] in ("bool", "str", "str | None", "float")
+    }
     assert words <= set(written(name))
 
 

@@ -17,6 +17,7 @@ from simdeploy.analysis.switches.conclusions import Rule, Standings, conclude
 from simdeploy.analysis.switches.switch_choice import adjust_by_holm, estimate_interaction
 from simdeploy.analysis.switches.switch_values import list_own_values, list_switch_values, pair_values
 from simdeploy.analysis.switches.varying import vary_switches
+from simdeploy.documents import read_result
 from simdeploy.errors import InputError, SimdeployWarning, SimulationError
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.jobs import Job
@@ -350,6 +351,9 @@ def test_an_uncertain_lead_needs_more_replications():
     base = result.base.assign(margin=2.0, margin_low=-2.0, margin_high=6.0)
     unsure = replace(result, unsure_of="margin", base=base)
     assert unsure.replications_needed == 20 * 4
+    assert unsure.to_dict()["replications_needed"] == 20 * 4
+    documents = [each.to_dict() for each in (unsure, result)]
+    assert [read_result(each).to_dict() for each in documents] == documents
     assert "; about 80 replications needed" in unsure.answer
     equal = replace(unsure, base=base.assign(margin=0.0))
     assert math.isnan(equal.replications_needed)

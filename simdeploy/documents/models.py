@@ -92,7 +92,8 @@ def _make_model(name: str, table_dtypes: tuple[tuple[str, tuple[tuple[str, str],
     hints, tables = kind.hints(float=Number), kind.tables()
     keys: dict[str, Any] = {"result": Literal[kind.__name__], "format": Literal[FORMAT], "answer": str}
     keys |= {name: _type(hint) for name, hint in hints.items() if name not in tables}
-    keys |= {name: get_type_hints(getattr(kind, name).fget)["return"] for name in kind.also}
+    how: dict[str, Any] = {"localns": {"float": Number}, "include_extras": True}
+    keys |= {name: get_type_hints(getattr(kind, name).fget, **how)["return"] for name in kind.also}
     more = [name for name, columns in tables.items() if columns.has_more]
     for table, columns in tables.items():
         stated = columns if dtypes is None else replace(columns, dtypes=dtypes[table], has_more=False)

@@ -17,7 +17,7 @@ from simdeploy.api.files import read_text
 from simdeploy.api.json_text import locate, parse_json
 from simdeploy.documents.models import Dtypes, by_key, find_kind, make_model
 from simdeploy.errors import InputError, Problem, printable, raise_if_any, shorten
-from simdeploy.result import FORMAT, Result
+from simdeploy.result import FORMAT, Result, to_plain
 
 # A sweep of 10,000 cases has about 30 MB.
 _MOST_BYTES = 100_000_000
@@ -143,7 +143,7 @@ def _build(kind: type[Result], values: Mapping[str, Any]) -> Result:
     problems = [
         Problem("contradicts the rest", (name,), found=shorten(values[name]), allowed=shorten(value))
         for name, value in follows.items()
-        if values[name] != value
+        if to_plain(values[name]) != to_plain(value)  # unknown equals unknown
     ]
     raise_if_any(problems)
     return result

@@ -91,6 +91,8 @@ class Campaign:
         self._warned: set[str] = set()
         self._first_failure = ""
         self._firsts: dict[str | None, int] = {}  # the first replication of each kind of release
+        # Whether all rollouts on record, or all of a kind of release, were used, and whether any was used again.
+        self.has_used_records = self.has_repeated_records = False
         if self.store is not None and parts is not None:
             _check_folder(self.store, parts)
 
@@ -220,8 +222,6 @@ class Campaign:
     def computed_under(self, scenario: Scenario) -> dict[str, Any]:
         """Return scenario, seed, engine and switches, and the number of rollouts on record that are the worlds."""
         under = describe_surroundings({scenario.name: scenario}, seed=self.seed, engine=self.engine)
-        if scenario.past is not None:
-            under["rollouts_on_record"] = len(scenario.past.histories)
         return {name: value for name, value in under.items() if name not in OF_ANALYSES}
 
     def _note_failures(self, rows: Rows, table: CaseTable) -> None:
@@ -235,13 +235,16 @@ class Campaign:
         self.note_failures(failures.number, first)
 
     def _find_repetitions(self, scenarios: Iterable[Scenario], replications: range) -> Iterator[str]:
-        """List which rollouts on record are repeated."""
+        """List which rollouts on record are repeated, and note which are used up."""
         for scenario in scenarios:
             if scenario.past is None:
                 continue
             kind = scenario.kind
             n = len(choose_histories(scenario.past, scenario.release, kind))
-            if replications.stop - self._firsts.setdefault(kind, replications.start) > n:
+            n_used = replications.stop - self._firsts.setdefault(kind, replications.start)
+            self.has_used_records |= n_used >= n
+            if n_used > n:
+                self.has_repeated_records = True
                 of_kind = "" if kind is None else f" with release {kind}"
                 message = "more replications than rollouts on record, so intervals are too narrow"
                 yield str(Problem(message, ("fleet", "records"), found=f"{plural(n, 'rollout')}{of_kind}"))
@@ -311,11 +314,15 @@ def describe_surroundings(scenarios: Mapping[str, Scenario], *, seed: int, engin
         for name, scenario in scenarios.items()
         if scenario.requirements
     }
+    on_record = {
+        name: len(scenario.past.histories) for name, scenario in scenarios.items() if scenario.past is not None
+    }
     by_name: dict[str, Mapping[str, Any]] = {
         "switches": switches,
         "tilt": tilts,
         "costs": costs,
         "requirements": requirements,
+        "rollouts_on_record": on_record,
     }
     return {
         "scenario": names[0] if len(names) == 1 else names,

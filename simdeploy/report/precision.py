@@ -13,10 +13,9 @@ from simdeploy.report.formatting import (
     format_amount,
     measure_scale,
     percent,
-    round_up,
 )
 from simdeploy.report.tables import Column, make_table
-from simdeploy.report.wording import case_noun, join_answer
+from simdeploy.report.wording import case_noun, join_answer, say_needed
 
 if TYPE_CHECKING:
     from simdeploy.analysis.estimates.precision_result import Precision
@@ -44,7 +43,7 @@ def tell(result: Precision[Any]) -> str:
     hardest = result.estimates.iloc[place]
     case = name_cases(result.estimates, result.case_columns)[place]
     measure, needed = describe_measure(_find_target(result, hardest["measure"]).measure), hardest["n_needed"]
-    about = f"; about {round_up(needed):,} needed" if needed > result.n_replications else ""
+    about = f"; {say_needed(needed, result.computed_under, '')}" if needed > result.n_replications else ""
     n_missed = int((~result.estimates["is_reached"]).sum())
     start = f"{n_missed:,} of {len(result.estimates):,} estimates are not precise enough after {used} (limit {result.most:,})"
     why = f"({hardest['reason']}{about})"

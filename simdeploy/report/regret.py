@@ -58,7 +58,7 @@ def _tell_lowest(result: Robustness, worlds: str) -> list[str]:
         ends.append(f", but {plural(len(rivals), 'other')} may be as good")
     needed = result.replications_needed
     if not math.isnan(needed):
-        ends = [*(f"{end}; about {formatting.round_up(needed):,} replications needed" for end in ends), ends[-1]]
+        ends = [*(f"{end}; {wording.say_needed(needed, result.computed_under)}" for end in ends), ends[-1]]
     return [
         f"{start}: {gap}{where}{ends[0]}",
         *(f"{start}: {gap}{end}" for end in ends),

@@ -94,7 +94,7 @@ def _say_margin(result: Switches) -> list[str]:
             ]
         brief = formatting.write_without_interval(base, scale, "margin", sign=True)
         needed = result.replications_needed
-        about = "" if math.isnan(needed) else f"; about {formatting.round_up(needed):,} replications needed"
+        about = "" if math.isnan(needed) else f"; {wording.say_needed(needed, result.computed_under)}"
         return [
             f"its lead over {base['rival']} is uncertain: {margin}{about}",
             f"its lead is uncertain: {brief}{about}",

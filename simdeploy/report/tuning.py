@@ -68,10 +68,7 @@ def _tell_nothing(result: Tuning) -> str:
         return wording.join_answer([f"No recommendation: {unknown}, as rollouts never end or failed", limit])
     if result.n_undecided:
         none = f"None of {n:,} policies is known to meet the requirements"
-        how = "raise `most` (--most) to decide"
-        if result.has_used_records:
-            how = wording.say_on_record(result.computed_under["rollouts_on_record"])
-        return wording.join_answer([none, f"{result.n_undecided:,} may: {how}", limit])
+        return wording.join_answer([none, f"{result.n_undecided:,} may: {_say_remedy(result, ' to decide')}", limit])
     required, best = "meets the requirement", "the best has"
     if len(result.requirements) > 1:
         required, best = "meets all requirements", "the best that meet the others have"
@@ -185,24 +182,27 @@ def _tell_certainty(result: Tuning) -> list[str]:
         ]
         required = f"Of {n:,} {policies}, the best that meets the requirements {certainty}"
         return [required, *forms] if result.requirements else forms
-    another = f"another is {_better(result)} by {margin}"
+    another, remedy = f"another is {_better(result)} by {margin}", _say_remedy(result)
     match result.doubt:
-        case "records":
-            on_record = wording.say_on_record(result.computed_under["rollouts_on_record"])
-            return [f"Undecided whether {another}: {on_record}"]
         case "contradicted":
-            return [f"New worlds contradict the search, so it is undecided whether {another}: raise `most` (--most)"]
+            return [f"New worlds contradict the search, so it is undecided whether {another}: {remedy}"]
         case "skewed":
             doubt = f"the interval of the {wording.name_objective(result.of)} can't be trusted"
-            return [f"Undecided whether {another}: {doubt}; raise `most` (--most)"]
+            return [f"Undecided whether {another}: {doubt}; {remedy}"]
         case "requirements":
-            return [f"Undecided whether {another} and meets the requirements: raise `most` (--most)"]
-    if not math.isnan(result.rollouts_to_decide):
+            return [f"Undecided whether {another} and meets the requirements: {remedy}"]
+    if not math.isnan(result.rollouts_to_decide) and not result.has_used_records:
         short = (
             f"Undecided whether {another}: set `most` (--most) to {formatting.round_up(result.rollouts_to_decide):,}"
         )
         return [f"{short}, or widen `indifference`", short]
-    return [f"Undecided whether {another}: raise `most` (--most)"]
+    return [f"Undecided whether {another}: {remedy}"]
+
+
+def _say_remedy(result: Tuning, end: str = "") -> str:
+    if result.has_used_records:
+        return wording.say_on_record(result.computed_under["rollouts_on_record"])
+    return f"raise `most` (--most){end}"
 
 
 def _tell_share(result: Tuning) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 import textwrap
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -11,6 +12,7 @@ from simdeploy.analysis.asking.judging import IN_INTERVAL
 from simdeploy.analysis.asking.naming import LABELS, describe_measure
 from simdeploy.analysis.asking.verdicts import CONTAINS_0
 from simdeploy.errors import plural
+from simdeploy.report.formatting import round_up
 
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
@@ -88,6 +90,19 @@ def say_on_record(n_rollouts: int) -> str:
     'only 20 rollouts are on record'
     """
     return f"only {plural(n_rollouts, 'rollout')} {is_or_are(n_rollouts)} on record"
+
+
+def say_needed(n_needed: float, computed_under: Mapping[str, Any], noun: str = " replications") -> str:
+    """Say about how many replications are needed, or that fewer rollouts are on record.
+
+    Examples
+    --------
+    >>> say_needed(812.3, {}), say_needed(812.3, {"rollouts_on_record": 20})
+    ('about 820 replications needed', 'only 20 rollouts are on record')
+    """
+    on_record = computed_under.get("rollouts_on_record", math.inf)
+    fewest = min(on_record.values()) if isinstance(on_record, Mapping) else on_record  # of several scenarios
+    return f"about {round_up(n_needed):,}{noun} needed" if n_needed <= fewest else say_on_record(fewest)
 
 
 def say_unpriced(more: Sequence[str], fewer: Sequence[str], computed_under: Mapping[str, Any]) -> list[str]:

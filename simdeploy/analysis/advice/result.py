@@ -94,7 +94,7 @@ class Forecast(Result):
     why_tried: str
     confidence_level: float
     computed_under: Mapping[str, Any]
-    also: ClassVar[tuple[str, ...]] = ("way", "is_soon_found")
+    also: ClassVar[tuple[str, ...]] = ("way", "is_soon_found", "defective")
 
     @property
     def way(self) -> Way:

@@ -71,6 +71,7 @@ class Robustness(Result):
     ]
     n_failed: int
     computed_under: Mapping[str, Any]
+    also = ("replications_needed",)
 
     @property
     def replications_needed(self) -> float:

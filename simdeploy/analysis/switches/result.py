@@ -114,7 +114,7 @@ class Switches(Result):
     unsure_of: Literal["margin", "requirements"] | None
     n_failed: int
     computed_under: Mapping[str, Any]
-    also = ("choice",)
+    also = ("choice", "replications_needed")
 
     @property
     def choice(self) -> str | None:

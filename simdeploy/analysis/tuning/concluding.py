@@ -10,7 +10,6 @@ import numpy as np
 
 from simdeploy.analysis.asking.judging import MET, MISSED
 from simdeploy.analysis.asking.pricing import describe_costs
-from simdeploy.analysis.asking.simulating import cap_replications
 from simdeploy.analysis.asking.verdicts import Direction, find_direction, judge_change, why_unclear
 from simdeploy.analysis.tuning import result
 from simdeploy.analysis.tuning.findings import EQUAL, NOT_KNOWN, OPEN, RULED_OUT, Findings, judge_candidates
@@ -54,8 +53,7 @@ def report(
                 findings.outcome[confirmed.shown[place]] = "indistinguishable from the choice"
         choice = findings.candidates.choice(confirmed.choice)
         probability, doubt = selection.probability_correct, _find_doubt(question, findings, confirmed, indifference)
-        n_worlds = sum(stage["worlds"] for stage in findings.stages)
-        if cap_replications(scenario, n_worlds) < n_worlds and len(findings.candidates) > 1:
+        if campaign.has_repeated_records and len(findings.candidates) > 1:
             doubt = "records"
     if confirmed is None and question.requirements:
         # Candidates that may meet the requirements can't be compared with a choice, because there is none.
@@ -92,6 +90,7 @@ def report(
         probability_correct=_state_probability(question, probability, is_decided=is_decided),
         keeps_current=choice is not None and not result.find_changes(choice, candidates),
         n_undecided=int(is_left.sum()) if choice is None and question.requirements else 0,
+        has_used_records=campaign.has_used_records,
         n_failed=campaign.n_failed,
         computed_under=campaign.computed_under(scenario) | describe_costs(scenario.costs, question.measures),
     )

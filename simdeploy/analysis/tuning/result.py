@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -119,6 +118,8 @@ class Tuning(Result):
         Whether the recommended policy is the current one.
     n_undecided : int
         Without a recommended policy: candidates that may still meet the requirements.
+    has_used_records : bool
+        Whether all rollouts on record, or all of a kind of release, were used, so that a larger budget would repeat some.
     n_failed : int
         Failed replications of all candidates.
     computed_under : dict
@@ -152,18 +153,13 @@ class Tuning(Result):
     probability_correct: float
     keeps_current: bool
     n_undecided: int
+    has_used_records: bool
     n_failed: int
     computed_under: Mapping[str, Any]
-    also = ("has_used_records",)
 
     def to_frame(self) -> pd.DataFrame:
         """Return all candidates and their outcomes."""
         return self.candidates
-
-    @property
-    def has_used_records(self) -> bool:
-        """Whether all rollouts on record were used, so that a larger budget would only repeat them."""
-        return bool(self.stages["worlds"].sum() >= self.computed_under.get("rollouts_on_record", math.inf))
 
     @property
     def n_candidates(self) -> int:
