@@ -97,12 +97,13 @@ def say_needed(n_needed: float, computed_under: Mapping[str, Any], noun: str = "
 
     Examples
     --------
-    >>> say_needed(812.3, {}), say_needed(812.3, {"rollouts_on_record": 20})
-    ('about 820 replications needed', 'only 20 rollouts are on record')
+    >>> say_needed(812.3, {}), say_needed(812.3, {"rollouts_on_record": 815})
+    ('about 820 replications needed', 'only 815 rollouts are on record')
     """
     on_record = computed_under.get("rollouts_on_record", math.inf)
     fewest = min(on_record.values()) if isinstance(on_record, Mapping) else on_record  # of several scenarios
-    return f"about {round_up(n_needed):,}{noun} needed" if n_needed <= fewest else say_on_record(fewest)
+    n = round_up(n_needed)
+    return f"about {n:,}{noun} needed" if n <= fewest else say_on_record(fewest)
 
 
 def say_unpriced(more: Sequence[str], fewer: Sequence[str], computed_under: Mapping[str, Any]) -> list[str]:
