@@ -242,8 +242,9 @@ def test_many_attempts_are_not_drawn_at_once(monkeypatch):
     assert sum(n_drawn) == 2000 * 75
     # A silence that is seldom as long needs many series, of which most are short.
     n_drawn.clear()
-    assert Silences([KnownNode(0, "silent", 10**15)]).find_first(world, 0) is None
-    assert sum(n_drawn) == 200 * 75
+    seldom = [KnownNode(0, "silent", 10**15), *[KnownNode(0, "silent", 0)] * 1999]
+    assert Silences(seldom).find_first(world, 0) is None
+    assert sum(n_drawn) == (2000 + 199) * 75
 
 
 def test_unrecorded_outcomes_follow_the_fleet(tmp_path):
