@@ -31,6 +31,8 @@ _OPPOSITE = {">=": "<", "<=": ">", ">": "<=", "<": ">="}
 _NO_RATE = re.compile(
     r"latency|duration|quantile|_bucket|\bp\d\d|_seconds|millis|cpu|memory|restart|queue|lag\b", re.IGNORECASE
 )
+# A histogram of times counts requests, too.
+_COUNTS = re.compile(r"\w*(?:seconds|duration|latency|millis)_count\b", re.IGNORECASE)
 _ERRORS = re.compile(r"""error|fail|[45]xx|(?<!!~")(?<!!=")\b[45](?:\.|\d\d\b)""", re.IGNORECASE)
 _SUCCESSES = re.compile(r"success|availab|healthy", re.IGNORECASE)
 _RANGE = re.compile(r"\[(\d{1,6}[smh])\]")
@@ -67,8 +69,16 @@ def read_checks(
         if "clusterScope" in reference:
             reference.exact("clusterScope", "locates the template")
         reference.note_rest(UNKNOWN)
-    analysis.note_rest("arguments of its templates" if "args" in analysis else UNKNOWN)
+    analysis.no_counterparts(_BESIDE)
+    analysis.note_rest(UNKNOWN)
     return checks
+
+
+_BESIDE = {
+    "args": "arguments of its templates",
+    "measurementRetention": "limits how many past measurements are kept",
+    "analysisRunMetadata": "names or labels",
+}
 
 
 def read_template(
@@ -230,7 +240,7 @@ def _comparisons(condition: str) -> list[tuple[str, str]]:
 
 def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:
     """Return the highest rate of failures at which a result meets a comparison; None if the result is no rate."""
-    if _NO_RATE.search(words):
+    if _NO_RATE.search(_COUNTS.sub("", words)):
         return None
     if op in (">", ">="):  # the result is a rate of successes
         if 0 < number <= 1:

@@ -29,6 +29,8 @@ if TYPE_CHECKING:
     from simdeploy.dialects.source import Source
 
 _TEMPLATES = ("AnalysisTemplate", "ClusterAnalysisTemplate")
+# A field with an analysis of the Rollout, which may be one that can't be simulated.
+_ANALYSED = re.compile(r"spec\.strategy\..*(?:[aA]nalysis|\.experiment)")
 _FIXED_IN = (1, 8, 2)  # no longer promotes a rollout whose background analysis is inconclusive
 
 
@@ -57,7 +59,7 @@ def read(reading: Reading) -> PolicyImport:
         templates,
         nodes=manifests.read_replicas(spec),
         min_ready_s=manifests.read_min_ready(spec),
-        probed_s=manifests.read_probe(spec),
+        probed_s=manifests.read_probe(_find_workload(spec, manifest)),
     )
     if "canary" in strategy:
         parts = _read_canary(terms, strategy.group("canary"))
@@ -72,12 +74,26 @@ def read(reading: Reading) -> PolicyImport:
 
 _ASIDE = {
     "paused": "the rollout is simulated as if it were resumed",
-    "workloadRef": "locates the pod template",
     "rollbackWindow": "about rollbacks to an earlier version, which skip steps",
     "analysis": "limits how many past analyses are kept",
     "restartAt": "about restarts, not updates",
     "template": manifests.OF_PODS,
 }
+
+
+def _find_workload(spec: Group, rollout: manifests.Manifest) -> Group:
+    """Return the spec with the template of the pods: the Rollout's, or that of the workload to which it refers."""
+    if "workloadRef" not in spec:
+        return spec
+    reference = spec.group("workloadRef")
+    kind, name = reference.text("kind") or "", reference.text("name") or ""
+    for manifest in manifests.find_manifests(spec.reading.source):
+        if (manifest.kind, manifest.name, manifest.namespace) == (kind, name, rollout.namespace):
+            spec.exact("workloadRef", f"the pods are those of {kind} {name} in this file")
+            return manifest.open(spec.reading, name=f"{kind} {name}").group("spec")
+    text = f"the pods are those of {kind} {name}, which is not in this file: here ready as soon as they run"
+    spec.approximate("workloadRef", text)
+    return spec
 
 
 @dataclass(frozen=True)
@@ -126,7 +142,11 @@ def _finish(
         "on_failure": "rollback" if goes_back else "stop",
     }
     if judgement is None:
-        reading.note("analysis", "exact", "no metric is judged: only pods that don't become available stop the rollout")
+        text = "no metric is judged: only pods that don't become available stop the rollout"
+        if any(map(_ANALYSED.fullmatch, reading.noted)):
+            reading.note("analysis", "approximate", f"{text}; in Argo the analyses judge, too")
+        else:
+            reading.note("analysis", "exact", text)
     else:
         pods |= judgement.watch()
         switches |= {"cant_tell": "stop", "window_reset": False}

@@ -14,6 +14,7 @@ from simdeploy.units import NS_PER_S, write_duration
 _MAIN = ("setWeight", "pause", "experiment", "analysis")
 _LONGEST_NS = 8760 * 3600 * NS_PER_S
 _SIZES = ("setCanaryScale", "setWeight")
+_NO_SHARE = "its share of the traffic is not simulated"
 _ROUTES = ("experiment", "setHeaderRoute", "setMirrorRoute", "plugin")
 
 
@@ -71,14 +72,14 @@ def _read_step(
     for kind in sizes[:1]:
         _add_stage(step, kind, stages, size)
     for kind in sizes[1:]:
-        step.exact(kind, "the weight of the traffic, beside setCanaryScale")
+        step.approximate(kind, f"the weight of the traffic, beside setCanaryScale; {_NO_SHARE}")
     if "pause" in step:
         _read_pause(step, stages, ends_at)
     if "analysis" in step:
         _read_analysis(step, stages)
     for kind in _ROUTES:
         if kind in step:
-            step.no_counterpart(kind, "the rollout continues at once")
+            step.no_counterpart(kind, "here the rollout continues at once")
     step.note_rest(UNKNOWN)
 
 
@@ -174,10 +175,11 @@ def _add_stage(step: Group, kind: str, stages: list[Stage], size: _Size) -> None
         stages.append(Stage(target, origin=(step, kind)))
     if target < before:
         step.approximate(kind, f"{words}, fewer than before: nodes that are updated stay so here")
+    elif size.has_router:
+        how = "as before" if target == before else "rounded up"
+        step.approximate(kind, f"{words}, {how}; {_NO_SHARE}")
     elif target == before:
         step.exact(kind, f"{words}, as before")
-    elif size.has_router:
-        step.approximate(kind, f"{words}, rounded up; its share of the traffic is not simulated")
     elif target == size.nodes and size.weight < size.most and size.surge:
         step.approximate(kind, f"{words}; in Argo an old pod serves beside them until the weight is {size.most}")
     else:

@@ -219,6 +219,9 @@ def test_a_traffic_router_starts_canaries_beside():
     assert [wave["until"] for wave in read_policy(matched).policy["waves"]] == [2, 5, 8, 12, 20]
     both = routed.replace("- setWeight: 10", "- setWeight: 10\n        setCanaryScale: {replicas: 7}")
     assert [wave["until"] for wave in read_policy(both).policy["waves"]] == [7, 20]
+    for step in (0, 2):  # the weight changes the traffic even if no pod follows
+        (note,) = notes_of(read_policy(both), f"spec.strategy.canary.steps[{step}].setWeight")
+        assert (note.fidelity, note.text.endswith("traffic is not simulated")) == ("approximate", True)
     least = routed.replace("      steps:", "      minPodsPerReplicaSet: 4\n      steps:")
     assert read_policy(least).policy["waves"][0] == {"until": 4}
     assert "needs a traffic router" in refusal(CANARY.replace("- pause: {}", "- setCanaryScale: {replicas: 5}"))[0]
@@ -346,6 +349,23 @@ def test_pods_of_a_judged_step_follow_each_other_without_waiting_for_the_analysi
     assert note.fidelity == ("approximate" if ready_s % 120 else "exact")
 
 
+def test_readiness_probes_of_the_workload_that_a_rollout_refers_to():
+    """The pods of a workload in the same file and namespace have their probes; a note says if it isn't there. [contract]"""
+    rollout = "apiVersion: argoproj.io/v1alpha1\nkind: Rollout\nmetadata: {namespace: west}\n"
+    rollout += "spec:\n  workloadRef: {apiVersion: apps/v1, kind: Deployment, name: shop}\n  strategy: {canary: {}}\n"
+    probe = "{periodSeconds: 20}"
+    workload = "---\napiVersion: apps/v1\nkind: Deployment\nmetadata: {name: shop, namespace: west}\n"
+    workload += f"spec: {{template: {{spec: {{containers: [{{name: shop, readinessProbe: {probe}}}]}}}}}}\n"
+    for text, seconds, fidelity in (
+        (rollout + workload, "20s", "exact"),
+        (rollout + workload.replace("west", "east"), "0s", "approximate"),
+        (rollout, "0s", "approximate"),
+    ):
+        imported = read_policy(text)
+        assert imported.policy["health_check"]["min_healthy_time"] == seconds
+        assert [note.fidelity for note in notes_of(imported, "spec.workloadRef")] == [fidelity]
+
+
 def test_what_the_pods_run_is_noted():
     """Beside the probes of its containers, a pod template has a note as that of a Deployment. [contract]"""
     for field in ("spec.template", "spec.template.spec.containers"):
@@ -382,6 +402,17 @@ def test_conditions_on_a_success_rate(condition, rate):
     """A comparison with one number is the lowest allowed success rate, as a fraction or a percentage. [contract]"""
     imported = metric("successCondition: result[0] >= {{args.least}}", condition)
     assert imported.policy["health_check"]["max_error_rate"] == pytest.approx(rate)
+
+
+@pytest.mark.parametrize("name", ["http_server_requests_seconds_count", "istio_request_duration_milliseconds_count"])
+def test_the_count_of_a_histogram_of_times_counts_requests(name):
+    """A share of the requests that such a histogram counts is a success rate; its sum or buckets are times. [contract]"""
+    query = 'rate(requests{service="{{args.service}}",code!~"5.*"}'
+    counted = metric(query, query.replace("requests", name))
+    assert counted.policy["health_check"]["max_error_rate"] == 0.05
+    for other in ("sum", "bucket"):
+        timed = metric(query, query.replace("requests", name.replace("count", other)))
+        assert "gate" not in timed.policy["health_check"]
 
 
 def test_conditions_on_an_error_rate():
@@ -436,6 +467,19 @@ def test_missing_templates_are_named():
     imported = read_policy(INLINE)
     assert [note.text.split(" ")[0] for note in imported.unknown] == ["success"]
     assert "gate" not in imported.policy["health_check"]
+    green = BLUE_GREEN.replace("autoPromotionSeconds: 90", "prePromotionAnalysis: {templates: [{templateName: late}]}")
+    experiment = CANARY.replace("- pause: {}", "- experiment: {duration: 5m}")
+    for text, fidelity in (
+        (INLINE, "approximate"),
+        (BACKGROUND, "approximate"),
+        (green, "approximate"),
+        (experiment, "approximate"),
+        (CANARY, "exact"),
+    ):
+        assert [note.fidelity for note in notes_of(read_policy(text), "analysis")] == [fidelity]
+    old = INLINE.replace("templates: [{templateName: success}]", "templateName: success")
+    (note,) = notes_of(read_policy(old + TEMPLATE), "spec.strategy.canary.steps[1].analysis.templateName")
+    assert note.text.startswith("not a field that this importer knows")
 
 
 def test_inconclusive_measurements_by_version():
