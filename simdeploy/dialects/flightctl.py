@@ -4,16 +4,14 @@ Devices are updated in the batches of a list; a batch's limit in percent include
 number. Before the next batch, and after the last one, the share of a batch's devices that succeeded must reach
 `successThreshold`, which the next batch may override; otherwise the rollout is suspended. Without a list all devices are
 updated at once, and nothing is judged. Disconnected devices are left to the last batch. A disruption budget limits how many
-devices of a group are unavailable at once.
-Source: flightctl/flightctl: docs/user/rollout-policies.md, internal/rollout/device_selection (consts.go, reconciler.go,
-batch_sequence_selector.go).
+devices of a group are unavailable at once. A device on which the update fails goes back to its previous version.
+Source: flightctl/flightctl: docs/user/using/managing-fleets.md, docs/user/references/device-api-statuses.md,
+internal/rollout/device_selection (consts.go, reconciler.go, batch_sequence_selector.go), api/core/v1beta1/validation.go.
 """
 
 from __future__ import annotations
 
-import math
 import re
-from decimal import Decimal
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.dialects.manifests import choose_among, find_manifests, refuse_without
@@ -26,8 +24,9 @@ if TYPE_CHECKING:
     from simdeploy.dialects.manifests import Manifest
     from simdeploy.dialects.source import Source
 
-_PERCENT = re.compile(r"(\d{1,9}(?:\.\d{1,9})?)%")
+_PERCENT = re.compile(r"(\d{1,3})%")
 _MOST_FAILED = 10.0
+_TAKEN_BACK = "the agent of a device takes back an update that fails; here the device stays as it is, unless you set this switch"
 _DEADLINE_NS = 24 * 3600 * NS_PER_S
 
 
@@ -51,8 +50,11 @@ def read(reading: Reading) -> PolicyImport:
     spec = Group(reading, fleet.document, fleet.path, name="").group("spec")
     policy = spec.group("rolloutPolicy")
     spec.note_misspelt()
+    schedules = {"updatePolicy": "schedules of downloads and updates; use the scenario's change windows instead"}
+    spec.group("template").group("spec").no_counterparts(schedules)
     if not policy.data:
         reading.note("spec.rolloutPolicy", "exact", "not given: all devices are updated at once")
+        reading.note("node_local_rollback", "approximate", _TAKEN_BACK)
         return reading.finish({"strategy": "immediate"}, {"on_failure": "continue"}, nodes=reading.nodes(None))
     limits, switches = _read_batches(policy)
     budget = _read_budget(policy.group("disruptionBudget"))
@@ -60,6 +62,7 @@ def read(reading: Reading) -> PolicyImport:
     policy.approximate("defaultUpdateTimeout", f"a device has failed after {write_duration(deadline_ns)}")
     policy.note_rest()
     reading.note("no_auto_rollback", "exact", "a suspended rollout is never rolled back")
+    reading.note("node_local_rollback", "approximate", _TAKEN_BACK)
     return reading.finish(
         {
             "strategy": "rolling",
@@ -136,10 +139,10 @@ def _read_batch(batch: Group, *, is_first: bool) -> dict[str, Any] | None:
         batch.exact("limit", "the batch takes all devices that are left")
         wave = {"until": "100%"}
     elif percent is not None and percent <= 100:
-        text = f"up to {percent:g} % of the fleet, with the batches before"
+        text = f"up to {percent} % of the fleet, with the batches before"
         is_empty = percent == 0 if nodes is None else nodes * percent < 50
-        wave = None if is_empty else {"until": f"{percent:g}%"}
-        least = 1 if is_empty or not is_first or nodes is not None else math.ceil(50 / Decimal(str(percent)))
+        wave = None if is_empty else {"until": f"{percent}%"}
+        least = 1 if is_empty or not is_first or nodes is not None else -(-50 // percent)
         few = (
             f"; here at least 1 device, in Flight Control none if the fleet has fewer than {least:,}"
             if least > 1
@@ -162,20 +165,20 @@ def _read_batch(batch: Group, *, is_first: bool) -> dict[str, Any] | None:
     return wave
 
 
-def _read_percent(group: Group, key: str) -> float | None:
-    """Return a percentage; None, without a problem, if the value is none."""
+def _read_percent(group: Group, key: str) -> int | None:
+    """Return a whole percentage; None, without a problem, if the value is none."""
     value = group.value(key)
     match = _PERCENT.fullmatch(value) if isinstance(value, str) else None
-    return float(match[1]) if match else None
+    return int(match[1]) if match else None
 
 
 def _read_threshold(group: Group) -> float | None:
-    """Return the percentage of a batch that may fail, exact in decimals: 0.1 for a threshold of 99.9 %; None if not given."""
+    """Return the percentage of a batch that may fail; None if not given."""
     percent = _read_percent(group, "successThreshold")
     if "successThreshold" in group and (percent is None or percent > 100):
         message = "not a percent" if percent is None else "too large"
         group.refuse("successThreshold", message, allowed='text such as "90%", at most "100%"')
-    return None if percent is None else float(100 - Decimal(str(percent)))
+    return None if percent is None else float(100 - percent)
 
 
 def _read_budget(budget: Group) -> dict[str, int]:

@@ -74,7 +74,7 @@ def test_every_field_has_a_note():
     [
         (["{limit: 10%}", "{limit: 20%}"], [5, None]),
         (["{limit: 33%}"], [2]),
-        (["{limit: 0.3%}"], [167]),
+        (["{limit: 1%}"], [50]),
         (["{limit: 50%}"], [None]),
         (["{limit: 0%}", "{limit: 10%}"], [None, 5]),
         (["{limit: 1}", "{limit: 10%}"], [None, None]),
@@ -98,6 +98,7 @@ def test_defaults_are_noted():
     texts = {note.field: note.text for note in imported.notes if note.line is None}
     assert texts["spec.rolloutPolicy.successThreshold"].startswith("not given: the rollout stops if more than 10 %")
     assert texts["spec.rolloutPolicy.defaultUpdateTimeout"].startswith("not given: ")
+    assert texts["node_local_rollback"].startswith("the agent of a device takes back an update that fails")
 
 
 def test_without_batches_nothing_is_judged():
@@ -167,14 +168,14 @@ def test_batches_without_a_limit():
     assert fidelities(selective)["spec.rolloutPolicy.deviceSelection.sequence[1].limit"] == "approximate"
 
 
-@pytest.mark.parametrize("limit", ["0", "101%", "-5", "half", "1.5", "true", "[1]"])
+@pytest.mark.parametrize("limit", ["0", "101%", "10.5%", "-5", "half", "1.5", "true", "[1]"])
 def test_other_limits_are_refused(limit):
     """Only a whole number of devices or a percentage is allowed as a batch limit. [contract]"""
     assert "sequence[0].limit" in str(refused(batches_of, f"{{limit: {limit}}}"))
 
 
 @pytest.mark.parametrize(
-    ("threshold", "why"), [("95", "not a percent"), ("101%", "too large"), ("most", "not a percent")]
+    ("threshold", "why"), [("95", "not a percent"), ("101%", "too large"), ("99.9%", "not a percent"), ("most", "not a percent")]
 )
 def test_other_thresholds_are_refused(threshold, why):
     """Only a percentage as text is allowed as a threshold. [contract]"""
@@ -222,8 +223,16 @@ def test_batches_of_a_hundred_devices(engine):
 
 
 def test_a_batch_at_its_threshold_goes_on(engine):
-    """With a threshold of 99.9 %, read as a decimal, one device of a thousand may fail. [oracle]"""
-    imported = read_policy(fleet("{deviceSelection: {sequence: []}, successThreshold: 99.9%}"))
-    assert imported.policy["max_failed_nodes_percent"] == 0.1
-    assert roll_out(imported, 1000, fail=[0], engine=engine).responses["state"] == "completed"
-    assert roll_out(imported, 1000, fail=[0, 1], engine=engine).responses["state"] == "paused"
+    """With a threshold of 99 %, one device of a hundred may fail. [oracle]"""
+    imported = read_policy(fleet("{deviceSelection: {sequence: []}, successThreshold: 99%}"))
+    assert imported.policy["max_failed_nodes_percent"] == 1
+    assert roll_out(imported, 100, fail=[0], engine=engine).responses["state"] == "completed"
+    assert roll_out(imported, 100, fail=[0, 1], engine=engine).responses["state"] == "paused"
+
+
+def test_schedules_are_noted():
+    """When devices may update is no part of the policy; the scenario's change windows say it. [contract]"""
+    schedule = 'updatePolicy: {updateSchedule: {at: "0 4 * * 1", startGraceDuration: 1h}}'
+    imported = read_policy(f"kind: Fleet\nspec:\n  template:\n    spec:\n      {schedule}\n")
+    fidelity, text, line = notes(imported)["spec.template.spec.updatePolicy"]
+    assert (fidelity, "change windows" in text, line) == ("none", True, 5)
