@@ -1,5 +1,5 @@
-"""AWS IoT Jobs: how a job is rolled out and aborted, as the API's JSON, or as a job template or a deployment of Greengrass in a
-template of CloudFormation.
+"""AWS IoT Jobs: how a job is rolled out and aborted, as the API's JSON, or as a job template, an OTA update of FreeRTOS or a
+deployment of Greengrass in a template of CloudFormation.
 
 Devices are notified at a rate per minute. It may grow by a factor each time a number of further devices were notified or
 succeeded, up to a limit. A criterion aborts the job once a minimum of executions has ended and a percentage of those has
@@ -22,13 +22,15 @@ if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
     from simdeploy.dialects.source import Document, Source
 
-_TEMPLATE, _DEPLOYMENT = "AWS::IoT::JobTemplate", "AWS::GreengrassV2::Deployment"
-# AWS's documentation uses both spellings.
-_ROLLOUT = ("jobExecutionsRolloutConfig", "jobExecutionRolloutConfig")
-_SECTIONS = (*_ROLLOUT, "abortConfig", "jobExecutionsRetryConfig")
+_DEPLOYMENT = "AWS::GreengrassV2::Deployment"
+_RESOURCES = ("AWS::IoT::JobTemplate", "AWS::IoT::OTAUpdate", _DEPLOYMENT)
+# AWS's documentation uses both spellings of the first one. Those of OTA updates follow.
+_ROLLOUT = ("jobExecutionsRolloutConfig", "jobExecutionRolloutConfig", "awsJobExecutionsRolloutConfig")
+_ABORT = ("abortConfig", "awsJobAbortConfig")
+_SECTIONS = (*_ROLLOUT, *_ABORT, "jobExecutionsRetryConfig")
 _SELECTIONS = ("SNAPSHOT", "CONTINUOUS")  # words of `targetSelection`, by which a job with defaults alone is recognised
 _IN_GREENGRASS = "iotJobConfiguration"
-_WRAPPERS = ("job", _IN_GREENGRASS)  # in a response of the API, and in a Greengrass deployment
+_WRAPPERS = ("job", "otaUpdateInfo", _IN_GREENGRASS)  # in responses of the API, and in a Greengrass deployment
 _ASIDE = {
     "schedulingConfig": "use the scenario's change windows instead",
     "maintenanceWindows": "use the scenario's change windows instead",
@@ -40,18 +42,16 @@ _LONGEST_MIN = 10_080
 
 
 def recognises(source: Source) -> bool:
-    """Tell whether a text is a job, or a template with a job template or a deployment of Greengrass."""
-    return any(
-        _place(document) is not None or resource_names(document, _TEMPLATE, _DEPLOYMENT) for document in source.groups
-    )
+    """Tell whether a text is a job, or a template with a job template, an OTA update or a deployment of Greengrass."""
+    return any(_place(document) is not None or resource_names(document, *_RESOURCES) for document in source.groups)
 
 
 def read(reading: Reading) -> PolicyImport:
     """Read a job; in a template the one that the variable `job` names, or the first."""
     job, deployment = _find(reading)
-    rate = _read_rate(job.group(job.spelling(*_ROLLOUT, "JobExecutionsRolloutConfig")))
-    percent, sample = _read_abort(job.group("abortConfig"))
-    deadline = _read_timeout(job.group("timeoutConfig"))
+    rate = _read_rate(_section(job, *_ROLLOUT))
+    percent, sample = _read_abort(_section(job, *_ABORT))
+    deadline = _read_timeout(_section(job, "timeoutConfig", "awsJobTimeoutConfig"))
     retries = _read_retries(job.group("jobExecutionsRetryConfig"))
     job.no_counterparts(_ASIDE)
     job.note_misspelt()
@@ -73,6 +73,11 @@ def read(reading: Reading) -> PolicyImport:
     return reading.finish(policy, {**switches, **limits, "on_failure": "stop"}, nodes=reading.nodes(None))
 
 
+def _section(job: Group, *names: str) -> Group:
+    """Return a section that has one of these names."""
+    return job.group(next((name for name in names if name in job), names[0]))
+
+
 def _place(document: Document) -> Path | None:
     """Return the path of a job in a document."""
     for path in ((), *((wrapper,) for wrapper in _WRAPPERS)):
@@ -89,17 +94,17 @@ def _place(document: Document) -> Path | None:
 def _find(reading: Reading) -> tuple[Group, Group | None]:
     """Return a job, and the Greengrass deployment around it if there is one."""
     for document in reading.source.groups:
-        if names := created(reading, document, resource_names(document, _TEMPLATE, _DEPLOYMENT)):
+        if names := created(reading, document, resource_names(document, *_RESOURCES)):
             name = reading.choose("job", names)
             resource = resource_properties(reading, document, name)
-            if name in resource_names(document, _TEMPLATE):
-                return resource, None
-            return resource.group(_IN_GREENGRASS), resource
+            if name in resource_names(document, _DEPLOYMENT):
+                return resource.group(_IN_GREENGRASS), resource
+            return resource, None
         place = _place(document)
         if place is not None:
             deployment = open_part(reading, document, ()) if place == (_IN_GREENGRASS,) else None
             return open_part(reading, document, place), deployment
-    raise reading.nothing(f"{listed(_SECTIONS)}, or an {_TEMPLATE} or {_DEPLOYMENT}")
+    raise reading.nothing(f"{listed(_SECTIONS)}, or an {', '.join(_RESOURCES[:-1])} or {_DEPLOYMENT}")
 
 
 def _read_rate(rollout: Group) -> dict[str, Any]:
@@ -129,16 +134,15 @@ def _read_step(criteria: Group) -> int:
     """Return the number of further devices after which the rate grows."""
     notified_key, succeeded_key = "numberOfNotifiedThings", "numberOfSucceededThings"
     notified, succeeded = criteria.whole(notified_key, 1), criteria.whole(succeeded_key, 1)
-    if notified is not None:
-        criteria.exact(notified_key, f"the rate grows after every {plural(notified, 'device')}")
-    if succeeded is not None:
-        text = f"the rate grows after {plural(succeeded, 'notified device')}, without waiting for their success"
-        if notified is None:
-            criteria.approximate(succeeded_key, text)
-        else:
-            criteria.no_counterpart(succeeded_key, "numberOfNotifiedThings counts")
-    step = notified or succeeded
-    if step is None and not (notified_key in criteria or succeeded_key in criteria):
+    step = min((number for number in (notified, succeeded) if number is not None), default=None)
+    if step is not None and step == notified:
+        criteria.exact(notified_key, f"the rate grows after every {plural(step, 'device')}")
+        criteria.no_counterparts({succeeded_key: "numberOfNotifiedThings is reached first"})
+    elif step is not None:
+        text = f"the rate grows after {plural(step, 'notified device')}, without waiting for their success"
+        criteria.approximate(succeeded_key, text)
+        criteria.no_counterparts({notified_key: "numberOfSucceededThings is reached first here"})
+    elif not (notified_key in criteria or succeeded_key in criteria):
         criteria.refuse(notified_key, "required", allowed="this, or numberOfSucceededThings")
     criteria.note_rest()
     return or_else(step, 1)
@@ -147,7 +151,7 @@ def _read_step(criteria: Group) -> int:
 def _read_abort(config: Group) -> tuple[float | None, int]:
     """Return percentage and minimum of the criterion that counts the most kinds of failure; None if none applies."""
     criteria: list[tuple[str, float, int, Group]] = []
-    for criterion in config.groups("criteriaList"):
+    for criterion in config.groups(config.spelling("criteriaList", "abortCriteriaList", "AbortCriteriaList")):
         kind = criterion.text("failureType", *_FAILURES)
         percent = criterion.number("thresholdPercentage", 0, 100)
         least = criterion.whole("minNumberOfExecutedThings", 1)

@@ -26,7 +26,9 @@ if TYPE_CHECKING:
 
 _PERCENT = re.compile(r"(\d{1,3})%")
 _MOST_FAILED = 10.0
-_TAKEN_BACK = "the agent of a device takes back an update that fails; here the device stays as it is, unless you set this switch"
+_TAKEN_BACK = (
+    "the agent of a device takes back an update that fails; here the device stays as it is, unless you set this switch"
+)
 _DEADLINE_NS = 24 * 3600 * NS_PER_S
 
 

@@ -125,6 +125,18 @@ def test_a_limit_inside_of_the_exponential_rate_counts():
     assert without_note(imported, json.dumps(job), "jobExecutionsRolloutConfig") == []
 
 
+@pytest.mark.parametrize(("notified", "succeeded", "first"), [(300, 300, 0), (300, 900, 0), (300, 50, 1)])
+def test_the_rate_grows_at_the_criterion_that_is_reached_first(notified, succeeded, first):
+    """Of both criteria the smaller number counts; as many successes are never reached earlier than notifications. [contract]"""
+    numbers = {"numberOfNotifiedThings": notified, "numberOfSucceededThings": succeeded}
+    rate = {"baseRatePerMinute": 10, "incrementFactor": 2, "rateIncreaseCriteria": numbers}
+    imported = read_policy(json.dumps({"jobExecutionsRolloutConfig": {"exponentialRate": rate}}))
+    assert imported.orchestrator["rate"]["growth_every"] == min(notified, succeeded)
+    place = "jobExecutionsRolloutConfig.exponentialRate.rateIncreaseCriteria"
+    found = [fidelities(imported)[f"{place}.{name}"] for name in numbers]
+    assert found == (["none", "approximate"] if first else ["exact", "none"])
+
+
 def test_growth_by_successes_is_approximate():
     """Devices that were notified count instead; of both criteria the exact one is kept. [contract]"""
     job = json.loads(JOB)
@@ -189,6 +201,38 @@ def test_the_most_retries_count():
         ("exact", "3 times"),
         ("approximate", "3 times, the most of all criteria"),
     ]
+
+
+def test_updates_over_the_air_are_jobs():
+    """An OTA update of FreeRTOS has the settings of its job, under names of its own, also in answers and templates. [contract]"""
+    criteria = [criterion("FAILED", 10, 5)]
+    update = {
+        "otaUpdateId": "seven",
+        "targetSelection": "SNAPSHOT",
+        "awsJobExecutionsRolloutConfig": {"maximumPerMinute": 20},
+        "awsJobAbortConfig": {"abortCriteriaList": criteria},
+        "awsJobTimeoutConfig": {"inProgressTimeoutInMinutes": 30},
+    }
+    job = {
+        "jobExecutionsRolloutConfig": {"maximumPerMinute": 20},
+        "abortConfig": {"criteriaList": criteria},
+        "timeoutConfig": {"inProgressTimeoutInMinutes": 30},
+    }
+    template = """\
+Resources:
+  Update:
+    Type: AWS::IoT::OTAUpdate
+    Properties:
+      AwsJobExecutionsRolloutConfig: {MaximumPerMinute: 20}
+      AwsJobAbortConfig:
+        AbortCriteriaList:
+          - {FailureType: FAILED, Action: CANCEL, ThresholdPercentage: 10, MinNumberOfExecutedThings: 5}
+      AwsJobTimeoutConfig: {InProgressTimeoutInMinutes: 30}
+"""
+    expected = read_policy(json.dumps(job)).policy
+    for text in (json.dumps(update), json.dumps({"otaUpdateInfo": update}), template):
+        imported = read_policy(text)
+        assert (imported.kind, imported.policy) == ("aws-iot", expected)
 
 
 def test_a_job_template_is_evaluated():

@@ -175,7 +175,8 @@ def test_other_limits_are_refused(limit):
 
 
 @pytest.mark.parametrize(
-    ("threshold", "why"), [("95", "not a percent"), ("101%", "too large"), ("99.9%", "not a percent"), ("most", "not a percent")]
+    ("threshold", "why"),
+    [("95", "not a percent"), ("101%", "too large"), ("99.9%", "not a percent"), ("most", "not a percent")],
 )
 def test_other_thresholds_are_refused(threshold, why):
     """Only a percentage as text is allowed as a threshold. [contract]"""
