@@ -1,11 +1,12 @@
-"""Azure Service Fabric: the parameters of an application's rolling upgrade, as JSON.
+"""Azure Service Fabric: the parameters of a rolling upgrade of an application or a cluster, as JSON, or in a publish profile.
 
 An upgrade goes through the cluster's upgrade domains, one after the other. In a monitored upgrade, Service Fabric waits after each
 domain; then the application must be healthy for `HealthCheckStableDuration`. It is checked again until `HealthCheckRetryTimeout`;
 then `FailureAction` follows, a rollback through the domains or a stop that awaits a person. The application is healthy while the
-percentage of unhealthy nodes stays within `MaxPercentUnhealthyDeployedApplications`, rounded up. Source:
+percentage of unhealthy nodes stays within `MaxPercentUnhealthyDeployedApplications`, rounded up. A cluster has limits on its own
+unhealthy nodes, and its upgrade rolls back. Source:
 MicrosoftDocs/azure-docs:articles/service-fabric/service-fabric-application-upgrade-parameters.md; the REST reference
-(MonitoringPolicyDescription, ApplicationHealthPolicy).
+(MonitoringPolicyDescription, ApplicationHealthPolicy, ClusterUpgradePolicy, ClusterUpgradeDeltaHealthPolicy).
 """
 
 from __future__ import annotations
@@ -14,9 +15,10 @@ import math
 import re
 from fractions import Fraction
 from typing import TYPE_CHECKING, Any
+from xml.parsers import expat
 
 from simdeploy.dialects.reading import NOTHING_SERVED, Group, Reading, or_else
-from simdeploy.dialects.source import Source, Tagged
+from simdeploy.dialects.source import Document, Source, Tagged
 from simdeploy.dialects.windows import choose_window
 from simdeploy.errors import Path, Problem, format_path, plural, shorten
 from simdeploy.units import MAX_DURATION_NS, NS_PER_S, write_duration
@@ -27,7 +29,10 @@ if TYPE_CHECKING:
     from simdeploy.dialects.imported import PolicyImport
 
 _MONITORING = ("monitoringpolicy", "rollingupgrademonitoringpolicy")
-_GROUPS = (*_MONITORING, "applicationhealthpolicy", "defaultservicetypehealthpolicy")
+_OF_CLUSTERS = ("healthpolicy", "deltahealthpolicy", "clusterhealthpolicy", "clusterupgradehealthpolicy")
+_GROUPS = (*_MONITORING, "applicationhealthpolicy", "defaultservicetypehealthpolicy", *_OF_CLUSTERS)
+_OF_NODES = ("MaxPercentUnhealthyNodes", "MaxPercentDeltaUnhealthyNodes")
+_UPGRADE = "UpgradeDeployment"  # of a publish profile
 _TIMES = ("healthcheckwaitduration", "healthcheckstableduration", "healthcheckretrytimeout", "upgradedomaintimeout")
 _UNIT = re.compile(r"(inmilliseconds|inseconds|seconds|sec)$")
 _TIMESPAN = re.compile(r"(?:(\d{1,8})\.)?(\d{1,2}):(\d{1,2}):(\d{1,2}(?:\.\d{1,9})?)")
@@ -44,11 +49,18 @@ _SHORTEST_NS = NS_PER_S // 2
 
 def recognises(source: Source) -> bool:
     """Tell whether a text has upgrade parameters."""
-    return any(_search(document.data) for document in source.groups)
+    return _is_profile(source) or any(_search(document.data) for document in source.groups)
 
 
 def read(reading: Reading) -> PolicyImport:
     """Read the upgrade parameters of the application that the variable `application` names, or the first ones of the file."""
+    if _is_profile(reading.source):
+        profile = Group(reading, _read_profile(reading), (_UPGRADE,))
+        if profile.flag("Enabled"):
+            profile.exact("Enabled", "the application is upgraded")
+        else:
+            profile.approximate("Enabled", "the application is replaced, not upgraded; here as if it were upgraded")
+        return _read_upgrade(reading, _Parameters(profile))
     for document in reading.source.groups:
         paths = _search(document.data)
         if paths:
@@ -56,6 +68,38 @@ def read(reading: Reading) -> PolicyImport:
             path = paths[names.index(reading.choose("application", names))]
             return _read_upgrade(reading, _Parameters(Group(reading, document, path, evaluate=_evaluate)))
     raise reading.nothing("upgrade parameters such as HealthCheckStableDurationSec, or a MonitoringPolicy")
+
+
+def _is_profile(source: Source) -> bool:
+    """Tell whether a text is a publish profile of Visual Studio."""
+    return "<PublishProfile" in source.text and source.text.lstrip("\ufeff \t\r\n").startswith("<")
+
+
+def _read_profile(reading: Reading) -> Document:
+    """Return the upgrade of a publish profile, the attributes of two elements, as one group."""
+    file = reading.source.file
+    upgrade: dict[str, str] = {}
+    lines: dict[Path, int] = {}
+    parser = expat.ParserCreate("utf-8")
+
+    def start(name: str, attributes: dict[str, str]) -> None:
+        if name == _UPGRADE or (name == "Parameters" and lines):
+            lines.setdefault((_UPGRADE,), parser.CurrentLineNumber)
+            lines.update({(_UPGRADE, key): parser.CurrentLineNumber for key in attributes})
+            upgrade.update(attributes)
+
+    def refuse(*_: object) -> None:  # its entities could expand without end
+        raise reading.refusal(Problem("not XML: a DTD is not read", file=file, line=parser.CurrentLineNumber))
+
+    parser.StartElementHandler, parser.StartDoctypeDeclHandler = start, refuse
+    try:
+        parser.Parse(reading.source.text.encode("utf-8", "replace"), True)
+    except expat.ExpatError as error:
+        why = expat.ErrorString(error.code)
+        raise reading.refusal(Problem(f"not XML: {why}", file=file, line=error.lineno)) from None
+    if not lines:
+        raise reading.refusal(Problem(f"no {_UPGRADE} in this publish profile", file=file))
+    return Document({_UPGRADE: upgrade}, reading.source, lines)
 
 
 def _search(data: Any) -> list[Path]:
@@ -101,7 +145,9 @@ class _Parameters:
     def __init__(self, outermost: Group) -> None:
         self.groups = [outermost]
         for group in self.groups:
-            self.groups += [group.group(key) for key in group if _plain(key) in _GROUPS]
+            below = [key for key in group if _plain(key) in _GROUPS]
+            # PowerShell writes the policy of services as text.
+            self.groups += [group.group(key) for key in below if not isinstance(group.data[key], str)]
 
     def find(self, name: str) -> tuple[Group, str]:
         """Return the group of a parameter and its key there; those of its default if it is not given."""
@@ -110,6 +156,11 @@ class _Parameters:
                 if _plain(key) == name.lower() and key in group:
                     return group, key
         return self.groups[0], name
+
+    @property
+    def limits_of_nodes(self) -> list[tuple[Group, str]]:
+        """The groups and keys of the limits on a cluster's nodes; none in the upgrade of an application."""
+        return [(group, key) for group, key in map(self.find, _OF_NODES) if key in group]
 
     def duration(self, name: str, default_ns: int | None) -> int | None:
         """Return a duration in nanoseconds; None if it is infinite."""
@@ -179,9 +230,8 @@ def _share(number: int, domains: int) -> str:
 
 def _read_mode(parameters: _Parameters) -> tuple[bool, bool]:
     """Tell whether the upgrade is monitored, and whether a person starts each domain."""
-    group, key = parameters.find("RollingUpgradeMode")
-    if key not in group:
-        group, key = parameters.find("UpgradeMode")
+    places = [parameters.find(name) for name in ("RollingUpgradeMode", "Mode", "UpgradeMode")]
+    group, key = next(((group, key) for group, key in places if key in group), places[-1])
     unsaid_in_rest = key not in group and any(key.lower() == _MONITORING[0] for key in parameters.groups[0])
     default = "UnmonitoredAuto" if unsaid_in_rest else "Monitored"
     mode = or_else(group.text(key, "Monitored", "UnmonitoredAuto", "UnmonitoredManual"), default)
@@ -190,6 +240,8 @@ def _read_mode(parameters: _Parameters) -> tuple[bool, bool]:
             "UnmonitoredAuto in the REST API: domain after domain, whatever fails; the MonitoringPolicy has no effect"
         )
         group.exact(key, text)
+    elif key not in group and parameters.limits_of_nodes:
+        group.exact(key, "domain after domain, if the cluster is healthy")
     elif key not in group:
         group.approximate(key, "taken as Monitored: domain after domain, if healthy")
     elif mode == "UnmonitoredManual":
@@ -217,8 +269,9 @@ def _read_domains(reading: Reading) -> int:
 def _read_action(parameters: _Parameters) -> bool:
     """Tell whether a failed upgrade rolls back."""
     group, key = parameters.find("FailureAction")
-    action = or_else(group.text(key, "Rollback", "Manual"), "Manual")
-    if key not in group:
+    of_cluster = bool(parameters.limits_of_nodes)
+    action = or_else(group.text(key, "Rollback", "Manual"), "Rollback" if of_cluster else "Manual")
+    if key not in group and not of_cluster:
         group.approximate(key, "required; taken as Manual, which changes nothing by itself")
     elif action == "Rollback":
         group.exact(key, "rolls back domain after domain, all nodes of a domain at once")
@@ -264,8 +317,16 @@ def _read_times(parameters: _Parameters, switches: dict[str, Any]) -> dict[str, 
 
 def _read_health(parameters: _Parameters, nodes: int | None) -> dict[str, Any]:
     """Return the limit on unhealthy nodes."""
-    group, key = parameters.find("MaxPercentUnhealthyDeployedApplications")
-    percent = or_else(group.whole(key, 0, 100), 0)
+    default = parameters.find("MaxPercentUnhealthyDeployedApplications")
+    limits = [
+        (or_else(group.whole(key, 0, 100), 0), group, key) for group, key in parameters.limits_of_nodes or [default]
+    ]
+    percent, group, key = min(limits, key=lambda limit: limit[0])
+    for _, other, its_key in limits:
+        if its_key != key:
+            other.no_counterpart(its_key, f"{key} is stricter, or as strict")
+    domains, its_key = parameters.find("MaxPercentUpgradeDomainDeltaUnhealthyNodes")
+    domains.no_counterparts({its_key: "limits each domain; here only the nodes of the cluster are limited"})
     if nodes is None or percent == 0:
         text = f"at most {percent} % of the nodes may be unhealthy, rounded up only if their number is given"
         if percent == 0:

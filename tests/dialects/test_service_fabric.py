@@ -54,6 +54,35 @@ ARM = """\
 }
 """
 
+CLUSTER = """\
+{
+  "type": "Microsoft.ServiceFabric/clusters",
+  "properties": {
+    "upgradeMode": "Automatic",
+    "upgradeDescription": {
+      "healthCheckWaitDuration": "00:00:30",
+      "healthCheckStableDuration": "00:01:00",
+      "healthCheckRetryTimeout": "00:45:00",
+      "upgradeTimeout": "12:00:00",
+      "upgradeDomainTimeout": "02:00:00",
+      "healthPolicy": {"maxPercentUnhealthyNodes": 20, "maxPercentUnhealthyApplications": 0},
+      "deltaHealthPolicy": {"maxPercentDeltaUnhealthyNodes": 10, "maxPercentUpgradeDomainDeltaUnhealthyNodes": 15}
+    }
+  }
+}
+"""
+
+PROFILE = """\
+<?xml version="1.0" encoding="utf-8"?>
+<PublishProfile xmlns="http://schemas.microsoft.com/2015/05/fabrictools">
+  <ClusterConnectionParameters ConnectionEndpoint="localhost:19000" />
+  <UpgradeDeployment Mode="Monitored" Enabled="true">
+    <Parameters FailureAction="Rollback" Force="True"
+                HealthCheckStableDurationSec="60" />
+  </UpgradeDeployment>
+</PublishProfile>
+"""
+
 
 def parameters(**values):
     given = {"UpgradeMode": "Monitored", "FailureAction": "Rollback", "HealthCheckStableDurationSec": 60}
@@ -266,3 +295,60 @@ def test_one_of_several_applications_is_chosen():
     assert note.text.endswith("--var application=NAME chooses one of resources[1].properties.upgradePolicy, shop")
     shop = read_policy(json.dumps(template), variables={**given, "application": "shop"})
     assert shop.policy["health_check"]["min_healthy_time"] == "20s"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "limit"),
+    [
+        ("{", "{", 3),
+        ('"maxPercentUnhealthyNodes": 20', '"maxPercentUnhealthyNodes": 5', 2),
+        ('"maxPercentDeltaUnhealthyNodes": 10, ', "", 5),
+        ('"maxPercentUnhealthyNodes": 20, ', "", 3),
+    ],
+)
+def test_upgrades_of_a_cluster_roll_back_and_limit_unhealthy_nodes(old, new, limit):
+    """A cluster has no FailureAction: its upgrade rolls back when too many of its nodes are unhealthy. [contract]"""
+    imported = read_policy(CLUSTER.replace(old, new), nodes=21)
+    assert imported.policy["max_failed_nodes"] == limit
+    assert (imported.orchestrator["on_failure"], imported.policy["rollback_parallel"]) == ("rollback", "20%")
+    found = fidelities(imported)
+    place = "properties.upgradeDescription"
+    assert (found[f"{place}.FailureAction"], found[f"{place}.UpgradeMode"]) == ("exact", "exact")
+    assert found[f"{place}.deltaHealthPolicy.maxPercentUpgradeDomainDeltaUnhealthyNodes"] == "none"
+    assert f"{place}.MaxPercentUnhealthyDeployedApplications" not in found
+
+
+def test_publish_profiles_of_visual_studio_are_read():
+    """The upgrade of a publish profile has the same parameters as attributes, with their lines. [contract]"""
+    imported = read_policy(PROFILE, nodes=20)
+    expected = read_policy(parameters(HealthCheckStableDurationSec="60"), nodes=20)
+    assert (imported.kind, imported.policy) == ("service-fabric", expected.policy)
+    lines = {note.field.removeprefix("UpgradeDeployment."): note.line for note in imported.notes}
+    assert (lines["Mode"], lines["FailureAction"], lines["HealthCheckStableDurationSec"]) == (4, 5, 5)
+    automatic = read_policy(PROFILE.replace("Monitored", "UnmonitoredAuto"))
+    assert automatic.orchestrator["on_failure"] == "continue"
+    off = fidelities(read_policy(PROFILE.replace('"true"', '"false"')))
+    assert (fidelities(imported)["UpgradeDeployment.Enabled"], off["UpgradeDeployment.Enabled"]) == (
+        "exact",
+        "approximate",
+    )
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "problem"),
+    [
+        ('"60"', '"soon"', "line 5: UpgradeDeployment.HealthCheckStableDurationSec: not a duration"),
+        ("</UpgradeDeployment>", "", "line 8: not XML: mismatched tag"),
+        ("<PublishProfile", "<!DOCTYPE a [<!ENTITY b 'c'>]><PublishProfile", "line 2: not XML: a DTD is not read"),
+        ("UpgradeDeployment", "Deployment", "no UpgradeDeployment in this publish profile"),
+    ],
+)
+def test_bad_profiles_are_refused(old, new, problem):
+    """A publish profile with bad values, without an upgrade or with bad XML is refused. [contract]"""
+    assert refusal(PROFILE.replace(old, new))[0].startswith(problem)
+
+
+def test_a_policy_of_services_may_be_text():
+    """PowerShell writes the policy of a service type as three numbers. [contract]"""
+    imported = read_policy(parameters(DefaultServiceTypeHealthPolicy="5,10,15"))
+    assert fidelities(imported)["DefaultServiceTypeHealthPolicy"] == "none"
