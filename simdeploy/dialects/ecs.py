@@ -62,7 +62,10 @@ def read(reading: Reading) -> PolicyImport:
     limit, counted, on_failure = _read_breaker(breaker, nodes, breaks=breaks)
     service.note_misspelt()
     text = "nothing watches metrics; the closest counterpart is health_check.max_error_rate or a gate"
-    config.no_counterparts({"alarms": text})
+    if config.group("alarms").flag("enable") is False:
+        config.exact("alarms", "off")
+    else:
+        config.no_counterparts({"alarms": text})
     config.note_rest()
     policy = {
         "strategy": "rolling",

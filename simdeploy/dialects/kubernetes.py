@@ -30,6 +30,8 @@ _BY_HAND = (
 _REPORTED = (
     "the rollout has failed, and nothing rolls back; Kubernetes only reports it, and goes on if a pod gets ready later"
 )
+# Versions of the API with other defaults than `apps/v1`. Clusters refuse them since Kubernetes 1.16.
+_OLD = {"Deployment": "extensions/v1beta1", "DaemonSet": "extensions/v1beta1", "StatefulSet": "apps/v1beta1"}
 _ORCHESTRATOR = {
     "failed_node_holds_slot": True,
     "unreachable_nodes": "wait",
@@ -54,8 +56,11 @@ def read(reading: Reading) -> PolicyImport:
     min_ready_s = manifests.read_min_ready(spec)
     manifests.note_min_ready(spec, min_ready_s)
     readers = {"Deployment": _read_deployment, "DaemonSet": _read_daemons, "StatefulSet": _read_stateful}
-    policy, switches = readers[manifest.kind](spec)
-    if manifest.kind == "Deployment":
+    is_old = manifest.data.get("apiVersion") == _OLD[manifest.kind]
+    policy, switches = readers[manifest.kind](spec, is_old)
+    if manifest.kind == "Deployment" and is_old and "progressDeadlineSeconds" not in spec:
+        spec.exact("progressDeadlineSeconds", "no deadline in this old version of the API")
+    elif manifest.kind == "Deployment":
         deadline_ns = manifests.read_progress_deadline(spec, min_ready_s, _REPORTED)
         if deadline_ns is not None:
             policy["progress_deadline"] = write_duration(deadline_ns + min_ready_s * NS_PER_S)
@@ -84,7 +89,7 @@ _ASIDE = {
 _Part = tuple[dict[str, Any], dict[str, Any]]
 
 
-def _read_deployment(spec: Group) -> _Part:
+def _read_deployment(spec: Group, is_old: bool) -> _Part:
     nodes = manifests.read_replicas(spec)
     policy: dict[str, Any] = {"nodes": nodes}
     strategy = spec.group("strategy")
@@ -97,16 +102,16 @@ def _read_deployment(spec: Group) -> _Part:
     else:
         strategy.exact("type", "a sliding window", default="RollingUpdate, ")
         rolling = strategy.group("rollingUpdate")
-        budget = manifests.read_budget(rolling, nodes)
+        budget = manifests.read_budget(rolling, nodes, manifests.Amount(1) if is_old else manifests.QUARTER)
         policy |= {"max_parallel": budget.parallel, "surge": budget.surge or None}
         rolling.note_rest(manifests.UNKNOWN)
     strategy.note_rest(manifests.UNKNOWN)
     return policy, {}
 
 
-def _read_daemons(spec: Group) -> _Part:
+def _read_daemons(spec: Group, is_old: bool) -> _Part:
     policy: dict[str, Any] = {"nodes": spec.reading.nodes(None)}
-    strategy, rolls = _read_strategy(spec)
+    strategy, rolls = _read_strategy(spec, is_old)
     if not rolls:
         return {**policy, "max_parallel": 1}, {}
     rolling = strategy.group("rollingUpdate")
@@ -135,10 +140,10 @@ def _read_daemons(spec: Group) -> _Part:
     return policy, {"wave_rounding": "ceil"}
 
 
-def _read_stateful(spec: Group) -> _Part:
+def _read_stateful(spec: Group, is_old: bool) -> _Part:
     nodes = manifests.read_replicas(spec)
     policy: dict[str, Any] = {"nodes": nodes}
-    strategy, rolls = _read_strategy(spec)
+    strategy, rolls = _read_strategy(spec, is_old)
     if not rolls:
         return {**policy, "max_parallel": 1}, {}
     rolling = strategy.group("rollingUpdate")
@@ -166,12 +171,12 @@ def _read_stateful(spec: Group) -> _Part:
     return policy, {"wave_rounding": "floor"}
 
 
-def _read_strategy(spec: Group) -> tuple[Group, bool]:
+def _read_strategy(spec: Group, is_old: bool) -> tuple[Group, bool]:
     """Return the update strategy of a DaemonSet or a StatefulSet, and whether the controller updates pods itself."""
     strategy = spec.group("updateStrategy")
-    kind = strategy.text("type", "RollingUpdate", "OnDelete") or "RollingUpdate"
+    kind = strategy.text("type", "RollingUpdate", "OnDelete") or ("OnDelete" if is_old else "RollingUpdate")
     if kind == "OnDelete":
-        strategy.approximate("type", _BY_HAND)
+        strategy.approximate("type", _BY_HAND, default="OnDelete, ")
         strategy.note_rest("has no effect under type: OnDelete")
         return strategy, False
     strategy.exact("type", "a sliding window", default="RollingUpdate, ")

@@ -207,10 +207,13 @@ class Budget:
         return self.surge + self.unavailable
 
 
-def read_budget(group: Group, nodes: int) -> Budget:
-    """Return `maxSurge` and `maxUnavailable` of a Deployment or a canary in nodes; the default of both is 25 %."""
-    surge = read_amount(group, "maxSurge") or Amount(25, True)
-    unavailable = read_amount(group, "maxUnavailable", most_percent=100) or Amount(25, True)
+QUARTER = Amount(25, is_percent=True)
+
+
+def read_budget(group: Group, nodes: int, default: Amount = QUARTER) -> Budget:
+    """Return `maxSurge` and `maxUnavailable` of a Deployment or a canary in nodes; both have the same default."""
+    surge = read_amount(group, "maxSurge") or default
+    unavailable = read_amount(group, "maxUnavailable", most_percent=100) or default
     # Old pods end as far as the budget allows, however many new ones start beside the others.
     n_unavailable = min(unavailable.of(nodes, up=False), nodes)
     beyond, left = surge.of(nodes, up=True), nodes - n_unavailable
@@ -224,13 +227,13 @@ def read_budget(group: Group, nodes: int) -> Budget:
     text += (
         "rounded up" if beyond <= left else "maxUnavailable ends that of the others" if n_unavailable else "all of them"
     )
-    group.exact("maxSurge", text, default="25%; ")
+    group.exact("maxSurge", text, default=f"{default}; ")
     if n_surge == 0 and n_unavailable == 0:
         text = "rounds down to 0; without a surge it is 1 node at once"
-        group.exact("maxUnavailable", text, default="25%; ")
+        group.exact("maxUnavailable", text, default=f"{default}; ")
         return Budget(0, 1, 0)
     text = f"{n_unavailable:,} of {plural(nodes, 'node')} at once may be replaced in place, rounded down"
-    group.exact("maxUnavailable", text, default="25%; ")
+    group.exact("maxUnavailable", text, default=f"{default}; ")
     return Budget(n_surge, n_unavailable, beyond)
 
 

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from foreign import batches, fidelities, messages, notes_of, refusal, roll_out, without_note
+from foreign import batches, fidelities, messages, notes, notes_of, refusal, roll_out, without_note
 
 from simdeploy import Scenario, simulate
 from simdeploy.dialects import read_policy
@@ -122,6 +122,8 @@ def test_every_field_has_a_note():
     assert without_note(imported, SERVICE, "deploymentConfiguration") == []
     found = fidelities(imported)
     assert found["deploymentConfiguration.alarms"] == found["deploymentConfiguration.bakeTimeInMinutes"] == "none"
+    off = read_policy(SERVICE.replace('"enable": true, "rollback": true}', '"enable": false, "rollback": false}'))
+    assert notes(off)["deploymentConfiguration.alarms"][:2] == ("exact", "off")
     breaker = next(note for note in imported.notes if note.field.endswith("enable"))
     assert (breaker.fidelity, breaker.line) == ("approximate", 12)
 

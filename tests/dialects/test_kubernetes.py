@@ -149,6 +149,30 @@ def test_recreate_replaces_all_at_once():
     assert "type: Recreate" in refusal(DEPLOYMENT.replace("type: RollingUpdate", "type: Recreate"))[0]
 
 
+def test_old_versions_of_the_api_have_defaults_of_their_own():
+    """In extensions/v1beta1 both budgets are 1 and there is no deadline; old daemons and sets wait for a person. [contract]"""
+    plain = "kind: Deployment\nspec: {replicas: 12}\n"
+    for version, parallel, surge, deadline in (
+        ("apps/v1", 6, 3, "10m"),
+        ("apps/v1beta1", 6, 3, "10m"),
+        ("extensions/v1beta1", 2, 1, None),
+    ):
+        policy = read_policy(f"apiVersion: {version}\n{plain}").policy
+        assert (policy["max_parallel"], policy["surge"], policy.get("progress_deadline")) == (parallel, surge, deadline)
+    old = f"apiVersion: extensions/v1beta1\n{plain}"
+    (note,) = notes_of(read_policy(old), "spec.progressDeadlineSeconds")
+    assert (note.fidelity, note.text) == ("exact", "not given: no deadline in this old version of the API")
+    given = old.replace("12}", "12, progressDeadlineSeconds: 30}")
+    assert read_policy(given).policy["progress_deadline"] == "30s"
+    for text, version in ((DAEMONS, "extensions/v1beta1"), (STATEFUL, "apps/v1beta1")):
+        unsaid = text.replace("    type: RollingUpdate\n", "").replace("partition: 3, ", "")
+        for changed, by_hand in ((unsaid, False), (unsaid.replace("apps/v1", version, 1), True)):
+            imported = read_policy(changed)
+            assert (imported.policy["max_parallel"] == 1) is by_hand
+            (note,) = notes_of(imported, "spec.updateStrategy.type")
+            assert note.text.startswith(f"not given: {'OnDelete' if by_hand else 'RollingUpdate'}, ")
+
+
 def test_the_largest_progress_deadline_means_none():
     """With 2147483647 s a rollout never fails for lack of progress. [contract]"""
     text = DEPLOYMENT.replace("progressDeadlineSeconds: 300", "progressDeadlineSeconds: 2147483647")
