@@ -34,6 +34,8 @@ _NO_RATE = re.compile(
 # A histogram of times counts requests, too.
 _COUNTS = re.compile(r"\w*(?:seconds|duration|latency|millis)_count\b", re.IGNORECASE)
 _ERRORS = re.compile(r"""error|fail|[45]xx|(?<!!~")(?<!!=")\b[45](?:\.|\d\d\b)""", re.IGNORECASE)
+_PER_SECOND, _ADDRESS = re.compile(r"\b(?:i?rate|increase)\s*\("), re.compile(r"https?://\S+")
+_OUTCOMES = re.compile(r"success|availab|healthy|status|code|error|fail|[45]xx|ratio|percent", re.IGNORECASE)
 _SUCCESSES = re.compile(r"success|availab|healthy", re.IGNORECASE)
 _RANGE = re.compile(r"\[(\d{1,6}[smh])\]")
 _MINUTE = 60 * NS_PER_S
@@ -240,13 +242,17 @@ def _comparisons(condition: str) -> list[tuple[str, str]]:
 
 def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:
     """Return the highest rate of failures at which a result meets a comparison; None if the result is no rate."""
-    if _NO_RATE.search(_COUNTS.sub("", words)):
+    is_undivided = _PER_SECOND.search(words) and "/" not in _ADDRESS.sub("", words)
+    if is_undivided or _NO_RATE.search(_COUNTS.sub("", words)):
         return None
+    name = words.partition(" ")[0]
     if op in (">", ">="):  # the result is a rate of successes
-        if 0 < number <= 1:
+        if number in (1, 100):  # or more often a count, such as of pods that are ready
+            return 0.0 if _SUCCESSES.search(name) else None
+        if 0 < number < 1:
             return float(1 - number)
-        return float(1 - number / 100) if 50 <= number <= 100 else None
-    if number < 0 or _SUCCESSES.search(words.partition(" ")[0]) or not _ERRORS.search(words):
+        return float(1 - number / 100) if 50 <= number < 100 and _OUTCOMES.search(words) else None
+    if number < 0 or _SUCCESSES.search(name) or not _ERRORS.search(words):
         return None
     if number < 1:
         return float(number)

@@ -404,6 +404,31 @@ def test_conditions_on_a_success_rate(condition, rate):
     assert imported.policy["health_check"]["max_error_rate"] == pytest.approx(rate)
 
 
+@pytest.mark.parametrize(
+    ("name", "condition", "query", "rate"),
+    [
+        ("success-rate", "result[0] >= 1", "requests", 0),
+        ("availability", "result[0] >= 100", "requests", 0),
+        ("ok", "result[0] >= 99", 'requests{code!~"5.."}', 0.01),
+        ("up", "result[0] >= 1", "up", None),
+        ("ready", "result[0] >= 1", "kube_deployment_status_replicas_available", None),
+        ("request-volume", "result[0] >= 100", "requests", None),
+        ("request-volume", "result[0] > 50", "requests", None),
+        ("sold", "result[0] >= 0.9", "sum(rate(sold[2m]))", None),
+        ("errors", "result[0] < 0.1", "sum(increase(errors[2m]))", None),
+        ("errors", "result[0] < 0.1", "sum(rate(errors[2m])) / sum(rate(requests[2m]))", 0.1),
+        ("errors", "result[0] < 0.1", "job:errors:ratio", 0.1),
+    ],
+)
+def test_limits_that_may_be_of_counts(name, condition, query, rate):
+    """Limits of 1 and 100, of percentages and of numbers per second are those of rates only if words say so. [contract]"""
+    address = "http://prometheus.monitoring:9090/api"
+    provider = f"{{prometheus: {{address: '{address}', query: '{query}'}}}}"
+    metrics = f"[{{name: {name}, successCondition: '{condition}', provider: {provider}}}]"
+    text = f"{TEMPLATE[: TEMPLATE.index('spec:')]}spec: {{metrics: {metrics}}}\n"
+    assert read_policy(INLINE + text).policy["health_check"].get("max_error_rate") == rate
+
+
 @pytest.mark.parametrize("name", ["http_server_requests_seconds_count", "istio_request_duration_milliseconds_count"])
 def test_the_count_of_a_histogram_of_times_counts_requests(name):
     """A share of the requests that such a histogram counts is a success rate; its sum or buckets are times. [contract]"""
