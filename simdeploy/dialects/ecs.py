@@ -198,7 +198,7 @@ def _read_health(service: Group) -> dict[str, Any]:
     service.reading.note("health_check.deadline", "approximate", text)
     grace_key = "healthCheckGracePeriodSeconds"
     grace = or_else(service.whole(grace_key), 0)
-    if "loadBalancers" not in service:
+    if not service.data.get(service.spelled("loadBalancers")):
         service.no_counterparts({grace_key: "without a load balancer there is no check to ignore"})
         text = "a task that runs is healthy: its container's check isn't read"
         service.reading.note("health_check", "approximate", text)
