@@ -52,8 +52,7 @@ def read(reading: Reading) -> PolicyImport:
     spec = Group(reading, fleet.document, fleet.path, name="").group("spec")
     policy = spec.group("rolloutPolicy")
     spec.note_misspelt()
-    schedules = {"updatePolicy": "schedules of downloads and updates; use the scenario's change windows instead"}
-    spec.group("template").group("spec").no_counterparts(schedules)
+    _note_schedules(spec)
     if not policy.data:
         reading.note("spec.rolloutPolicy", "exact", "not given: all devices are updated at once")
         reading.note("node_local_rollback", "approximate", _TAKEN_BACK)
@@ -76,6 +75,14 @@ def read(reading: Reading) -> PolicyImport:
         switches,
         nodes=reading.nodes(None),
     )
+
+
+def _note_schedules(spec: Group) -> None:
+    """Note that devices have schedules, if the template of their specs, of which nothing else matters here, can be read."""
+    template = spec.data.get("template")
+    if isinstance(template, dict) and isinstance(template.get("spec"), dict):
+        text = "schedules of downloads and updates; use the scenario's change windows instead"
+        spec.group("template").group("spec").no_counterparts({"updatePolicy": text})
 
 
 def _read_batches(policy: Group) -> tuple[dict[str, Any], dict[str, Any]]:

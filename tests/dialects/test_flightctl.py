@@ -237,3 +237,4 @@ def test_schedules_are_noted():
     imported = read_policy(f"kind: Fleet\nspec:\n  template:\n    spec:\n      {schedule}\n")
     fidelity, text, line = notes(imported)["spec.template.spec.updatePolicy"]
     assert (fidelity, "change windows" in text, line) == ("none", True, 5)
+    assert read_policy("kind: Fleet\nspec: {template: [...]}\n").policy["strategy"] == "immediate"
