@@ -13,9 +13,9 @@ from small import rolling
 import simdeploy as sd
 from simdeploy.analysis.scoring import log as log_module
 from simdeploy.analysis.scoring.log import read_log
-from simdeploy.analysis.scoring.scoring import _list_times
+from simdeploy.analysis.scoring.scoring import _list_bins, _list_times, _summarize
 from simdeploy.errors import InputError, SimdeployWarning
-from simdeploy.statistics.reliability import decompose_brier, resample_mean, share_interval
+from simdeploy.statistics.reliability import decompose_brier, resample_mean
 
 CHECK = {"deadline": "5m", "min_healthy_time": "0s"}
 SCENARIO = {
@@ -190,7 +190,7 @@ def test_murphys_parts():
     """With two values of a probability the parts are as by hand, and sum to the score. [oracle]"""
     called = np.repeat([0.2, 0.7], [10, 5])
     happened = np.r_[np.ones(3), np.zeros(7), np.ones(4), 0.0]
-    parts = decompose_brier(called, happened, (10 * called).astype(int), np.ones(15))
+    parts = decompose_brier(called, happened, (10 * called).astype(int))
     base = 7 / 15
     assert parts.reliability == pytest.approx((10 * 0.1**2 + 5 * 0.1**2) / 15)
     assert parts.resolution == pytest.approx((10 * (0.3 - base) ** 2 + 5 * (0.8 - base) ** 2) / 15)
@@ -200,32 +200,46 @@ def test_murphys_parts():
 
 
 def test_intervals_cover_dependent_answers():
-    """With four answers per rollout, intervals of the Brier score and of a share cover in 95 % of 300 logs, less four standard errors. [oracle]"""
+    """With four answers per rollout, intervals of the Brier score cover in 95 % of 300 logs, less four standard errors. [oracle]"""
     rng = np.random.default_rng(3)
-    covers = np.zeros(2)
-    n, answers, repetitions = 60, 4, 300
+    covers, n, answers, repetitions = 0, 60, 4, 300
     rollouts = np.repeat(np.arange(n), answers)
     for _ in range(repetitions):
         called = np.repeat(rng.uniform(0.2, 0.6, n), answers)
         happened = np.repeat(rng.uniform(size=n) < called[::answers], answers).astype(float)
         _, low, high = resample_mean((called - happened) ** 2, rollouts, 0.95, seed=1)
         # The mean of p (1 - p) over the law of p.
-        covers[0] += low <= 0.4 - (0.4**2 + 0.4**2 / 12) <= high
-        _, low, high = share_interval(happened, rollouts, np.full(len(rollouts), 1 / answers), 0.95)
-        covers[1] += low <= 0.4 <= high
-    assert (covers / repetitions >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / repetitions)).all()
+        covers += low <= 0.4 - (0.4**2 + 0.4**2 / 12) <= high
+    assert covers / repetitions >= 0.95 - 4 * math.sqrt(0.95 * 0.05 / repetitions)
 
 
-@pytest.mark.parametrize("n", [5, 60])
-def test_rare_shares_are_seldom_called_wrong(n):
-    """For a share of 3 %, 95 % limits exclude it in at most 5 % of logs, also by their lower end. [oracle]"""
-    rng = np.random.default_rng(5)
-    rollouts, repetitions = np.arange(n), 400
-    outside = 0
+def ask_repeatedly(rng, n, prior):
+    """Return exact probabilities that a release is defective, each minute until it is stopped, with probability 0.3, or for 20 minutes."""
+    is_defective = rng.uniform(size=n) < prior
+    n_answers = np.where(is_defective, np.minimum(rng.geometric(0.3, n), 20), 20)
+    rollouts = np.repeat(np.arange(n), n_answers)
+    minutes = np.arange(len(rollouts)) - np.repeat(n_answers.cumsum() - n_answers, n_answers)
+    left = prior * 0.7**minutes
+    columns = {
+        "defective": left / (left + 1 - prior),
+        "was_defective": is_defective[rollouts].astype(float),
+        "before": prior,
+    }
+    return pd.DataFrame({"rollout": rollouts.astype(str), "at_s": 60.0 * minutes, **columns})
+
+
+@pytest.mark.parametrize(("n", "prior"), [(20, 0.15), (100, 0.05)])
+def test_exact_probabilities_are_seldom_called_wrong(n, prior):
+    """Defective releases are stopped early, so they have fewer answers: still 5 % of logs call right forecasts wrong, or fewer. [oracle]"""
+    rng, repetitions, n_wrong, differences = np.random.default_rng(5), 30, 0, []
     for _ in range(repetitions):
-        _, low, high = share_interval((rng.uniform(size=n) < 0.03).astype(float), rollouts, np.ones(n), 0.95)
-        outside += not low <= 0.03 <= high
-    assert outside / repetitions <= 0.05 + 4 * math.sqrt(0.05 * 0.95 / repetitions)
+        answers = ask_repeatedly(rng, n, prior)
+        bins = _list_bins("defective", answers, "defective", "was_defective", 0.95)
+        row = _summarize("defective", answers, ("defective", "was_defective", "before"), [], 0.95, seed=1)
+        n_wrong += any(each["verdict"] != "consistent" for each in bins)
+        differences.append(row["happened"] - row["called"])
+    assert n_wrong <= (0.05 + 4 * math.sqrt(0.05 * 0.95 / repetitions)) * repetitions
+    assert abs(np.mean(differences)) <= 4 * np.std(differences) / math.sqrt(repetitions)
 
 
 def test_scores_of_rare_outcomes_have_no_interval(tmp_path):
@@ -271,7 +285,11 @@ def test_verdicts_on_times_are_corrected_for_their_number():
         is_within = rng.uniform(size=n) < within
         median = np.repeat([300.0, 1200.0, 7200.0], n // 3)
         columns = {"left_low_s": 0.5 * median, "left_s": median, "left_high_s": 2 * median}
-        columns |= {"rollout": np.arange(n).astype(str), "was_left_s": np.where(is_within, median, 3 * median)}
+        columns |= {
+            "rollout": np.arange(n).astype(str),
+            "at_s": 60.0,
+            "was_left_s": np.where(is_within, median, 3 * median),
+        }
         rows = _list_times(pd.DataFrame({"use": "scored", **columns}), 0.95)
         assert [row["n_rollouts"] for row in rows] == [90, 30, 30, 30]
         return rows

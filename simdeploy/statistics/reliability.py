@@ -1,7 +1,6 @@
 r"""How good forecast probabilities were: the Brier score, its parts, and calibration.
 
-Forecasts in a cluster (here a rollout) depend on each other, so each cluster has weight 1, shared equally by its forecasts, and the
-bootstrap resamples whole clusters [1]_.
+Forecasts in a cluster (here a rollout) depend on each other, so the bootstrap resamples whole clusters [1]_.
 
 The Brier score [2]_ is the mean of :math:`(p - o)^2`, where o is 1 if the event happened and 0 otherwise. If forecasts are grouped by p,
 and group k has a share :math:`w_k` of them, mean forecast :math:`p_k` and frequency :math:`o_k`, Murphy's parts [3]_ are
@@ -24,8 +23,6 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from simdeploy.statistics.intervals import proportion_interval
-
 _RESAMPLES, _AT_ONCE = 2000, 200
 
 
@@ -39,41 +36,27 @@ class Parts:
     uncertainty: float
 
 
-def weigh_clusters(clusters: np.ndarray) -> np.ndarray:
-    """Return weights of forecasts that sum to 1 in each cluster.
-
-    Examples
-    --------
-    >>> weigh_clusters(np.array([0, 0, 1])).tolist()
-    [0.5, 0.5, 1.0]
-    """
-    _, place, counts = np.unique(clusters, return_inverse=True, return_counts=True)
-    return 1.0 / counts[place]
-
-
 def decompose_brier(
     called: np.ndarray,  # probabilities
     happened: np.ndarray,  # 1 or 0
     groups: np.ndarray,  # from 0
-    weights: np.ndarray,
 ) -> Parts:
     """Return the Brier score and its parts.
 
     Examples
     --------
     >>> called, happened = np.array([0.1, 0.1, 0.9, 0.9]), np.array([0, 0, 1, 0])
-    >>> parts = decompose_brier(called, happened, np.array([0, 0, 1, 1]), np.ones(4))
+    >>> parts = decompose_brier(called, happened, np.array([0, 0, 1, 1]))
     >>> round(parts.reliability - parts.resolution + parts.uncertainty - parts.brier, 12)
     0.0
     """
-    total = weights.sum()
-    share = np.bincount(groups, weights) / total
-    full = share > 0
-    p, o = (np.bincount(groups, weights * x)[full] / total / share[full] for x in (called, happened))
-    share = share[full]
+    counts = np.bincount(groups)
+    full = counts > 0
+    p, o = (np.bincount(groups, x)[full] / counts[full] for x in (called, happened))
+    share = counts[full] / len(groups)
     base = float((share * o).sum())
     return Parts(
-        float((weights * (called - happened) ** 2).sum() / total),
+        float(((called - happened) ** 2).mean()),
         float((share * (p - o) ** 2).sum()),
         float((share * (o - base) ** 2).sum()),
         base * (1 - base),
@@ -83,42 +66,20 @@ def decompose_brier(
 def resample_mean(
     values: np.ndarray, clusters: np.ndarray, confidence_level: float, seed: int
 ) -> tuple[float, float, float]:
-    """Return the mean of the clusters' means, with a bootstrap interval from samples of clusters; NaN with fewer than two clusters.
+    """Return the mean, with a bootstrap interval from samples of clusters; NaN with fewer than two clusters.
 
     Examples
     --------
     >>> mean, low, high = resample_mean(np.array([0.0, 0.0, 1.0]), np.array([0, 0, 1]), 0.95, seed=0)
-    >>> mean, low, high
-    (0.5, 0.0, 1.0)
+    >>> round(mean, 3), low, high
+    (0.333, 0.0, 1.0)
     """
-    _, place = np.unique(clusters, return_inverse=True)
-    means = np.bincount(place, values) / np.bincount(place)
-    n = len(means)
+    _, place, counts = np.unique(clusters, return_inverse=True, return_counts=True)
+    sums, n = np.bincount(place, values), len(counts)
     if n < 2:
-        return float(means.mean()) if n else math.nan, math.nan, math.nan
+        return float(values.mean()) if n else math.nan, math.nan, math.nan
     rng = np.random.default_rng(seed)
-    drawn = np.concatenate(
-        [means[rng.integers(0, n, (_AT_ONCE, n))].mean(axis=1) for _ in range(_RESAMPLES // _AT_ONCE)]
-    )
+    draws = (rng.integers(0, n, (_AT_ONCE, n)) for _ in range(_RESAMPLES // _AT_ONCE))
+    drawn = np.concatenate([sums[chosen].sum(axis=1) / counts[chosen].sum(axis=1) for chosen in draws])
     low, high = np.quantile(drawn, [(1 - confidence_level) / 2, (1 + confidence_level) / 2])
-    return float(means.mean()), float(low), float(high)
-
-
-def share_interval(
-    happened: np.ndarray, clusters: np.ndarray, weights: np.ndarray, confidence_level: float
-) -> tuple[float, float, float]:
-    """Return the weighted share of forecasts whose event happened, with Clopper and Pearson's interval.
-
-    The interval is that of the effective number of clusters.
-
-    Examples
-    --------
-    >>> share, low, high = share_interval(np.array([1.0, 0.0]), np.array([0, 1]), np.ones(2), 0.95)
-    >>> share, round(low, 3), round(high, 3)
-    (0.5, 0.013, 0.987)
-    """
-    _, place = np.unique(clusters, return_inverse=True)
-    of_cluster = np.bincount(place, weights)
-    n = float(of_cluster.sum() ** 2 / (of_cluster**2).sum())
-    share = float((weights * happened).sum() / weights.sum())
-    return (share, *proportion_interval(share * n, n, confidence_level))
+    return float(values.mean()), float(low), float(high)

@@ -17,8 +17,9 @@ from simdeploy.api import parse_time
 from simdeploy.errors import raise_if_any, shorten, warn_user
 from simdeploy.experiments.arguments import read_seed
 from simdeploy.result import make_frame
+from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.statistics.levels import level_problems
-from simdeploy.statistics.reliability import decompose_brier, resample_mean, share_interval, weigh_clusters
+from simdeploy.statistics.reliability import decompose_brier, resample_mean
 from simdeploy.units import NS_PER_S
 from simdeploy.vocabulary import TERMINAL_STATES
 
@@ -70,7 +71,8 @@ def score(
     Notes
     -----
     A rollout is identified by the id of its deployment object, or else by `created_at`. Answers about one rollout share its outcome, so
-    each rollout counts once [1]_. If somebody canceled a rollout, it is unknown how it would have gone on. So unless the forecast
+    each rollout counts once in each tenth of probability and each horizon, by its first answer there [1]_. How many answers follow
+    depends on the outcome: a defective release may soon be stopped. So averages over the answers of a rollout would be biased. If somebody canceled a rollout, it is unknown how it would have gone on. So unless the forecast
     allowed for cancellation, only its probability of a defect is scored. If advice was followed, that affects many defective releases.
 
     References
@@ -206,31 +208,43 @@ def _list_bins(
     event: str, part: pd.DataFrame, called: str, happened: str, confidence_level: float
 ) -> list[dict[str, Any]]:
     """Group answers by the forecast probability, and return what happened in each group."""
-    weights = weigh_clusters(part["rollout"].to_numpy())
-    places = np.minimum((part[called].to_numpy() * _BINS).astype(int), _BINS - 1)
+    places = _find_bins(part[called])
     n_bins = len(np.unique(places))
     rows = []
     for place in np.unique(places).tolist():
-        chosen = places == place
-        of_bin, of_weights = part[chosen], weights[chosen]
-        values = of_bin[happened].to_numpy(), of_bin["rollout"].to_numpy(), of_weights
-        mean = float((of_weights * of_bin[called]).sum() / of_weights.sum())
-        share, low, high = share_interval(*values, confidence_level)
+        of_bin = part[places == place]
+        first = _take_first(of_bin)
+        mean, of_event = float(first[called].mean()), (float(first[happened].sum()), len(first))
+        low, high = proportion_interval(*of_event, confidence_level)
         rows.append(
             {
                 "event": event,
                 "from_fraction": place / _BINS,
                 "to_fraction": (place + 1) / _BINS,
                 "n_answers": len(of_bin),
-                "n_rollouts": of_bin["rollout"].nunique(),
+                "n_rollouts": len(first),
                 "called": mean,
-                "happened": share,
+                "happened": float(first[happened].mean()),
                 "low": low,
                 "high": high,
-                "verdict": _judge(mean, share_interval(*values, 1 - (1 - confidence_level) / n_bins)[1:]),
+                "verdict": _judge(mean, proportion_interval(*of_event, 1 - (1 - confidence_level) / n_bins)),
             }
         )
     return rows
+
+
+def _find_bins(called: pd.Series) -> np.ndarray:
+    """Return the tenths of forecast probabilities."""
+    bins: np.ndarray = np.minimum((called.to_numpy() * _BINS).astype(int), _BINS - 1)
+    return bins
+
+
+def _take_first(answers: pd.DataFrame, *of_each: str) -> pd.DataFrame:
+    """Return the first answer about each rollout, or for each value of further columns.
+
+    What was forecast then can't depend on how long the rollout went on.
+    """
+    return answers.sort_values("at_s", kind="stable").drop_duplicates(["rollout", *of_each])
 
 
 def _judge(called: float, limits: tuple[float, float]) -> str:
@@ -247,14 +261,12 @@ def _summarize(
     confidence_level: float,
     seed: int,
 ) -> dict[str, Any]:
-    called, happened = (part[name].to_numpy() for name in columns[:2])
-    rollouts = part["rollout"].to_numpy()
-    row: dict[str, Any] = {"event": event, "n_answers": len(part), "n_rollouts": len(np.unique(rollouts))}
+    row: dict[str, Any] = {"event": event, "n_answers": len(part), "n_rollouts": part["rollout"].nunique()}
     if not len(part):
         return dict.fromkeys(PROBABILITIES, math.nan) | row | {"verdict": "unknown"}
-    weights = weigh_clusters(rollouts)
-    places = np.minimum((called * _BINS).astype(int), _BINS - 1)
-    parts = decompose_brier(called, happened, places, weights)
+    part = _take_first(part.assign(bin=_find_bins(part[columns[0]])), "bin")
+    called, happened, rollouts = (part[name].to_numpy() for name in (*columns[:2], "rollout"))
+    parts = decompose_brier(called, happened, part["bin"].to_numpy())
     squares = (called - happened) ** 2
     gain = (math.nan,) * 3
     if columns[2] is not None:
@@ -267,8 +279,8 @@ def _summarize(
     off = [verdict for verdict in verdicts if verdict != "consistent"]
     verdict = "unknown" if row["n_rollouts"] < FEWEST_ROLLOUTS else (off[0] if off else "consistent")
     return row | {
-        "called": float((weights * called).sum() / weights.sum()),
-        "happened": float((weights * happened).sum() / weights.sum()),
+        "called": float(called.mean()),
+        "happened": float(happened.mean()),
         **dict(zip(("brier", "low", "high"), brier, strict=True)),
         **dict(zip(("gain", "gain_low", "gain_high"), gain, strict=True)),
         "reliability": parts.reliability,
@@ -294,24 +306,23 @@ def _list_times(answers: pd.DataFrame, confidence_level: float) -> list[dict[str
 def _measure_coverage(
     part: pd.DataFrame, from_s: float, to_s: float, confidence_level: float, n_judged: int
 ) -> dict[str, Any]:
-    rollouts, left = part["rollout"].to_numpy(), part["was_left_s"].to_numpy()
-    weights = weigh_clusters(rollouts)
-    is_earlier, is_later = left < part["left_low_s"].to_numpy(), left > part["left_high_s"].to_numpy()
-    values = ~(is_earlier | is_later), rollouts, weights
-    covered, low, high = share_interval(*values, confidence_level)
-    n_rollouts = len(np.unique(rollouts))
+    first = _take_first(part)
+    left, n_rollouts = first["was_left_s"], len(first)
+    is_earlier, is_later = left < first["left_low_s"], left > first["left_high_s"]
+    n_covered = float((~(is_earlier | is_later)).sum())
+    low, high = proportion_interval(n_covered, n_rollouts, confidence_level)
     verdict = "unknown"
     if n_rollouts >= FEWEST_ROLLOUTS:
-        verdict = _judge(_COVERED, share_interval(*values, 1 - (1 - confidence_level) / n_judged)[1:])
+        verdict = _judge(_COVERED, proportion_interval(n_covered, n_rollouts, 1 - (1 - confidence_level) / n_judged))
     return {
         "from_s": from_s,
         "to_s": to_s,
         "n_answers": len(part),
         "n_rollouts": n_rollouts,
-        "covered": covered,
+        "covered": n_covered / n_rollouts,
         "low": low,
         "high": high,
-        "earlier": float((weights * is_earlier).sum() / weights.sum()),
-        "later": float((weights * is_later).sum() / weights.sum()),
+        "earlier": float(is_earlier.mean()),
+        "later": float(is_later.mean()),
         "verdict": verdict,
     }
