@@ -213,6 +213,7 @@ def few_worlds_suffice(monkeypatch: pytest.MonkeyPatch) -> None:
     """Trust intervals of means from fewer worlds than rare rollouts require."""
     monkeypatch.setattr("simdeploy.statistics.combining.FEWEST_WORLDS", 1)
     monkeypatch.setattr("simdeploy.statistics.combining.LARGEST_WEIGHT", 1)
+    monkeypatch.setattr("simdeploy.statistics.combining._LARGEST_OF_SOME", 1)
 
 
 @pytest.fixture

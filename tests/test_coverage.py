@@ -224,6 +224,22 @@ def test_rare_values_of_a_rare_kind_are_covered():
     assert covers[trusted].mean() >= 0.93 - 4 * (0.93 * 0.07 / trusted.sum()) ** 0.5
 
 
+@pytest.mark.parametrize("by_kind", [False, True])
+@pytest.mark.parametrize(("n", "is_trusted"), [(60, False), (190, False), (250, True)])
+def test_few_values_under_a_condition_are_not_trusted(n, is_trusted, by_kind):
+    """Few values may show none of those that 2 % of them are, however many worlds there are without a value. [oracle]"""
+    rng, repetitions = np.random.default_rng(6), 500
+    values = np.full((repetitions, 1000), np.nan)
+    values[:, :n] = rng.normal(10, 1, (repetitions, n)) + 100 * (rng.random((repetitions, n)) < 0.02)
+    kinds = Strata((np.arange(1000) >= n).astype(int), np.array([0.1, 0.9]))
+    sample = Sample(values, kinds, np.full(repetitions, np.inf)) if by_kind else as_sample(values)
+    found = combine(sample, is_rate=False, confidence_level=0.95)
+    trusted = found.trusts_low & found.trusts_high
+    covers = (found.low <= 12) & (found.high >= 12)
+    assert trusted.mean() > 0.9 if is_trusted else not trusted.any()
+    assert covers[trusted].sum() >= 0.93 * trusted.sum() - 4 * (0.93 * 0.07 * trusted.sum()) ** 0.5
+
+
 @pytest.mark.parametrize(("skewness", "is_trusted"), [(0.75, True), (0.85, False)])
 def test_each_side_is_trusted_for_itself(skewness, is_trusted):
     """A mean with skewness above 0.8 has no trusted limit on that side. [contract]"""

@@ -20,6 +20,9 @@ MOST_SKEWED = 0.8
 # With fewer values, the sample skewness is unreliable: it is smallest when the mean is furthest off. Levels above 95 % need more.
 _FEWEST_VALUES = 60
 
+# Under a condition fewer values count than worlds, and no value may have a larger weight among them.
+_LARGEST_OF_SOME = 1 / 200
+
 # If all of this many values are equal, they still miss an event of one rollout in 200 with probability 1/150.
 _FEWEST_EQUAL = 1000
 
@@ -283,6 +286,7 @@ def _trust_means(
             down, up = np.where(never_differs, 0.0, (down, up))
             fewest[never_differs] = np.inf
     else:
+        is_few |= (np.where(unknown > 0, weights, 0.0) > _LARGEST_OF_SOME * n).any(axis=1)
         spread = np.zeros(len(n)) if design.spread is None else zero_if_unknown(design.spread)
         down = up = np.where(is_equal & (combined.estimate != 0), most * spread, 0.0)
         fewest[is_equal & ~(down > _NOTHING * np.abs(combined.estimate))] = _FEWEST_EQUAL
