@@ -272,7 +272,7 @@ STATED = {
     "Robustness": {"regrets.verdict": "not met", "candidates.regret_verdict": "worse"},
     "Score": {"is_trusted": False, "probabilities.verdict": "too low"},
     "Selection": {"is_decided": True},
-    "Sensitivity": {"is_refused": True, "is_constant": True, "is_first_sure": False},
+    "Sensitivity": {"is_refused": True, "is_constant": True, "is_first_sure": True},
     "Switches": {"values.verdict": "changes", "policies.is_chosen": False, "unsure_of": None},
     "Tradeoff": {"improvement": {"lever": "max_failed_nodes", "value": 8.0, "current": 10.0}},
     "Tuning": {"keeps_current": False, "expected_correct": None, "binding": "makespan_s <= 600"},

@@ -117,8 +117,8 @@ def test_morris_of_a_rollout():
     assert effects.round(6).tolist() == [600.0, 300.0, 0.0]
     assert index(result, "sigma")["estimate"].round(6).tolist() == [0.0, 0.0, 0.0]
     assert result.answer == (
-        "update_duration moves makespan under waves most: by 10.0 min (95 % CI 10.0 to 10.0) on average across its range. "
-        "Next: health_check.min_healthy_time 5.0 min (5.0 to 5.0). rollback_duration has no effect."
+        "update_duration moves makespan under waves most: by 10.0 min (~95 % CI 10.0 to 10.0) on average across its range. "
+        "Another factor may matter as much. Next: health_check.min_healthy_time 5.0 min (~5.0 to 5.0)."
     )
 
 
@@ -128,6 +128,23 @@ def noisy(design, seed, replications, noise):
     points = design.points.to_numpy()
     slopes = rng.normal(size=(3, replications))
     return ishigami(design)[:, None] + points @ slopes + rng.normal(scale=noise, size=(len(points), replications))
+
+
+@pytest.mark.parametrize(("n", "is_trusted"), [(100, False), (400, True)])
+def test_rare_effects_are_not_ruled_out(n, is_trusted):
+    """A factor with the largest effect, in one world of a hundred, is seldom said not to matter most. [oracle]"""
+    repetitions, n_wrong, n_trusted = 40, 0, 0
+    for seed in range(repetitions):
+        design, rng = (
+            design_sensitivity({"rare": (0.0, 1.0), "usual": (0.0, 1.0)}, size=8, seed=seed),
+            np.random.default_rng(seed),
+        )
+        events, amounts = rng.random(n) < 0.01, rng.exponential(5, n)
+        result = analyze_sensitivity(design, design.points.to_numpy() @ [1000 * events, amounts])
+        n_trusted += result.indices["is_trusted"].all()
+        n_wrong += result.is_first_sure and result.indices["factor"].iloc[0] == "usual"
+    assert n_trusted > repetitions / 2 if is_trusted else not n_trusted
+    assert n_wrong <= (0.05 + 4 * (0.05 * 0.95 / repetitions) ** 0.5) * repetitions
 
 
 @pytest.mark.parametrize("replications", [None, 30])
@@ -414,7 +431,7 @@ def test_sobol_in_words():
     design = design_sensitivity({"x": (0.0, 1.0), "y": (0.0, 1.0), "z": (0.0, 1.0)}, method="sobol")
     result = analyze_sensitivity(design, 9 * design.points["x"] + design.points["y"])
     assert result.answer.startswith("x moves the response most: alone it explains 98.")
-    assert result.answer.endswith("z has no effect.")
+    assert result.answer.endswith("No effect of z was seen.")
     assert result.summarize()[0].header == (
         "factor", "range", "alone (first order)", "with interactions (total order)",
     )  # fmt: skip
@@ -560,7 +577,7 @@ def test_the_message_suggests_factors():
         (
             lambda p: p["x"] * p["y"] + p["z"] * p["y"] + p["x"] * p["z"],
             (False, False, False, []),
-            "The next factor may matter as much.",
+            "Another factor may matter as much.",
         ),
         (lambda p: 0 * p["x"], (False, True, None, ["x", "y", "z"]), "None of the 3 factors moves"),
         (lambda p: p["x"] / 0, (True, False, None, []), "What moves the response is unknown"),
@@ -576,5 +593,5 @@ def test_verdicts_are_data(respond, expected, words):
     assert words in result.answer
     if expected[2] is not None:
         other = replace(result, is_first_sure=not result.is_first_sure, factors=result.factors.assign(is_inert=False))
-        assert ("The next factor may matter" in other.answer) == result.is_first_sure
-        assert "no effect" not in other.answer
+        assert ("Another factor may matter" in other.answer) == result.is_first_sure
+        assert "No effect" not in other.answer

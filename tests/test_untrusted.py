@@ -32,6 +32,7 @@ PICTURES = {
     "tradeoff": (partial(every_result.make, "Tradeoff"), lambda axes, result: plotting.plot_tradeoff(axes[0], result), 1),
     "curve": (partial(every_result.make, "Tradeoff"), lambda axes, result: plotting.plot_tradeoff(axes[0], result, lever=result.levers[0].name), 1),
     "front": (partial(every_result.make, "ParetoFront"), lambda axes, result: plotting.plot_pareto(axes[0], result), 1),
+    "sensitivity": (partial(every_result.make, "Sensitivity"), lambda axes, result: plotting.plot_sensitivity(axes[0], result), 1),
     "switches": (partial(every_result.make, "Switches"), lambda axes, result: plotting.plot_tornado(axes[0], result), 1),
     "tuning": (partial(every_result.make, "Tuning"), lambda axes, result: plotting.plot_tuning(axes[0], result), 1),
 }  # fmt: skip

@@ -12,7 +12,7 @@ from simdeploy.errors import plural
 
 @study_command(
     "sensitivity",
-    replications=100,
+    replications=400,
     example="simdeploy sensitivity scenarios/small-fleet.yaml --policy canary --of makespan_s "
     "--vary fleet.start_failure=0.001:0.1:log --vary update_duration.lognormal.median=30s:80s",
 )

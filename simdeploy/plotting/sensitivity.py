@@ -5,8 +5,11 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+import numpy as np
+
 from simdeploy.plotting import style
 from simdeploy.plotting.axes import set_bars, write_number
+from simdeploy.plotting.intervals import draw_intervals, tell_untrusted
 from simdeploy.plotting.style import in_plain_text, put_legend_above, wrap_name, write_beside
 from simdeploy.plotting.wrapping import NARROW_PT, measure_axes, wrap_words
 from simdeploy.report.formatting import (
@@ -52,7 +55,7 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     Sobol: a light bar is the total index, the dark bar inside it the first order index; the light rest is what the factor does
     only together with others. An estimate of the total may be below that of the first order, by less than their intervals.
     Morris: a bar is the mean absolute effect. A diamond is the spread of the effects, which is large where a factor acts
-    together with others or not in a straight line. Lines are intervals.
+    together with others or not in a straight line. Lines are intervals, dashed if they can't be trusted.
 
     Words on the right say what the response does as the factor rises: `direction` of `Sensitivity.factors`.
 
@@ -94,6 +97,7 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
     _name_directions(ax, result, factors)
     quantity = "part of the variance" if result.method == "sobol" else "effect over its whole range"
     label = f"{with_unit(quantity, scale.unit)}, lines: {percent(result.confidence_level)} CI"
+    label += tell_untrusted(ax)
     if result.method == "sobol" and (inner["estimate"] > bars["estimate"]).any():
         label += "\nA dark bar longer than its light bar is estimation error."
     if measure_axes(ax)[0] <= NARROW_PT:
@@ -108,13 +112,14 @@ def plot_sensitivity(ax: Axes, result: Sensitivity) -> Axes:
 def _rows_of(result: Sensitivity, index: str, factors: list[str]) -> pd.DataFrame:
     """Return estimates and intervals of an index, a row for each factor."""
     rows = result.indices[result.indices["index"].eq(index)].set_index("factor")
-    return rows.loc[factors, ["estimate", "low", "high"]]
+    return rows.loc[factors, ["estimate", "low", "high", "is_trusted"]]
 
 
 def _draw_intervals(ax: Axes, rows: pd.DataFrame, offset: float, colour: str) -> None:
-    for place, (low, high) in enumerate(zip(rows["low"], rows["high"], strict=True)):
-        if high > low:
-            ax.plot([low, high], [place + offset, place + offset], color=colour, linewidth=1.4)
+    places = np.arange(len(rows)) + offset
+    is_wide = (rows["high"] > rows["low"]).to_numpy()
+    ends = (rows.loc[is_wide, name] for name in ("low", "high", "is_trusted"))
+    draw_intervals(ax, "x", places[is_wide], *ends, linewidth=1.4, color=colour)
 
 
 def _name_directions(ax: Axes, result: Sensitivity, factors: list[str]) -> None:

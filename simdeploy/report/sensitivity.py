@@ -43,14 +43,13 @@ def tell(result: Sensitivity) -> str:
     next_ones = moving.iloc[1:_MOST_NAMED].to_dict("records")
     others = [f"{short[row['factor']]} {formatting.write_estimate(row, scale)}" for row in next_ones]
     without_effect = [short[name] for name in ranked["factor"] if name in inert]
-    has = "has" if len(inert) == 1 else "have"
     return wording.join_answer(
         [
             _say_first(result, moving.iloc[0]),
-            "" if result.is_first_sure else "The next factor may matter as much",
+            "" if result.is_first_sure or len(ranked) == 1 else "Another factor may matter as much",
             left_out,
             [f"Next: {'; '.join(others[:n])}" for n in range(len(others), 0, -1)],
-            [f"{names} {has} no effect" for names in wording.list_forms(without_effect)],
+            [f"No effect of {names} was seen" for names in wording.list_forms(without_effect)],
         ]
     )
 

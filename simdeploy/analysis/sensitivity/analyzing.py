@@ -121,7 +121,7 @@ def analyze_sensitivity(
                 "the responses don't match the design", ("responses",), found=f"shape {numbers.shape}", allowed=allowed
             )
         )
-    responded = respond(numbers, None)
+    responded = respond(numbers, None, confidence_level=confidence_level)
     n_failed = int((~np.isfinite(numbers)).sum())
     n_replications = 0 if numbers.ndim == 1 else numbers.shape[1]
     return _analyze(design, responded, None, None, n_replications, n_failed, confidence_level, {})
@@ -131,7 +131,7 @@ def analyze_table(
     design: SensitivityDesign, values: Values, measure: Measure, confidence_level: float, under: Mapping[str, Any]
 ) -> Sensitivity:
     """Estimate indices from a table whose cases are the points."""
-    responses, n = respond_table(design, values, measure), values.n_replications
+    responses, n = respond_table(design, values, measure, confidence_level), values.n_replications
     policy, n_failed = str(values.cases["policy"].iloc[0]), len(design) * n - int(values.is_ok.sum())
     under = {**under, **values.counted_under}
     return _analyze(design, responses, measure, policy, n, n_failed, confidence_level, under)
@@ -213,7 +213,7 @@ def _estimate(
         for place, kind in enumerate(kinds):
             least = 0.0 if kind in _NEVER_NEGATIVE else -math.inf
             interval = make_interval(float(estimate[place, lever]), float(half_width[place, lever]), least)
-            values = (design.names[lever], kind, *interval, float(error[place, lever]))
+            values = (design.names[lever], kind, *interval, float(error[place, lever]), responses.is_trusted)
             rows.append(dict(zip(INDEX, values, strict=True)))
     return make_frame(rows, INDEX)
 
@@ -250,7 +250,9 @@ def _moments(design: SensitivityDesign, responses: np.ndarray) -> np.ndarray:
 
 def _is_first_sure(moving: pd.DataFrame) -> bool | None:
     """Return whether the first factor's index is significantly the largest; None if no factor is active."""
-    return None if moving.empty else bool((moving["high"].iloc[1:] < moving["low"].iloc[0]).all())
+    if moving.empty:
+        return None
+    return bool((moving["high"].iloc[1:] < moving["low"].iloc[0]).all() and moving["is_trusted"].all())
 
 
 def _directions(

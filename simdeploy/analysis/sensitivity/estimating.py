@@ -33,7 +33,7 @@ def estimate_sensitivity(
     of: Measure | str = "cost",
     method: Method = "morris",
     size: int | None = None,
-    replications: int | range = 100,
+    replications: int | range = 400,
     confidence_level: float = 0.95,
     seed: int = 0,
     engine: str = "auto",
@@ -61,7 +61,7 @@ def estimate_sensitivity(
     size : int, optional
         Morris: trajectories, each with one point more than there are factors; 20 by default. Sobol: rows, each with two
         points more; 256 by default.
-    replications : int or range, default 100
+    replications : int or range, default 400
         Replications at each point, in the same worlds at all points.
     confidence_level : float, default 0.95
         Of each interval separately.

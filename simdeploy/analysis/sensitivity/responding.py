@@ -11,7 +11,8 @@ from simdeploy.analysis.asking.left_out import FAILED, NEVER_ENDS, NO_VALUE
 from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.gathering import missing_columns
 from simdeploy.experiments.ranges import Interval
-from simdeploy.statistics.estimators import find_quantiles
+from simdeploy.statistics.combining import combine
+from simdeploy.statistics.estimators import estimate_cases, find_quantiles
 from simdeploy.statistics.indices import MOST_PARTS
 from simdeploy.statistics.sample import Sample, Strata, as_sample
 
@@ -23,6 +24,10 @@ if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
 
 
+# Indices can be trusted if the interval of the response itself can be at this fraction of the points.
+_NEARLY_ALL = 0.9
+
+
 @dataclass(frozen=True, eq=False)
 class Responses:
     """The response at each point."""
@@ -32,12 +37,14 @@ class Responses:
     without: np.ndarray
     reason: np.ndarray  # why a point has no response; otherwise empty
     has_error: bool  # whether the variation between replications is known
+    is_trusted: bool  # whether there are enough replications for intervals
 
 
 def respond(
     responses: np.ndarray | Sample,
     measure: Measure | None,
     *,
+    confidence_level: float = 0.95,
     is_failed: np.ndarray | None = None,
     never_ends: np.ndarray | None = None,
 ) -> Responses:
@@ -71,7 +78,25 @@ def respond(
     is_missing = np.isnan(everything) | np.isnan(without).any(axis=0)
     reason[is_missing & (reason == "")] = NO_VALUE
     is_out = reason != ""
-    return Responses(np.where(is_out, np.nan, everything), np.where(is_out, np.nan, without), reason, has_error)
+    is_trusted = values.ndim == 1 or _can_trust(sample[~is_out], measure, confidence_level)
+    return Responses(
+        np.where(is_out, np.nan, everything), np.where(is_out, np.nan, without), reason, has_error, is_trusted
+    )
+
+
+def _can_trust(sample: Sample, measure: Measure | None, confidence_level: float) -> bool:
+    """Return whether the interval of the response can be trusted at nearly all points.
+
+    Unlike the exact limits of a rate, a jackknife can't allow for events that no world shows, so rates count as means.
+    """
+    if not len(sample):
+        return False
+    if measure is not None and measure.kind == "quantile":
+        are_trusted = np.array([each.is_trusted for each in estimate_cases(sample, measure, confidence_level)])
+    else:
+        combined = combine(sample, is_rate=False, confidence_level=confidence_level)
+        are_trusted = combined.trusts_low & combined.trusts_high
+    return bool(are_trusted.mean() >= _NEARLY_ALL)
 
 
 def _without_parts(strata: Strata) -> list[np.ndarray]:
@@ -90,7 +115,7 @@ def _take(sample: Sample, measure: Measure | None) -> np.ndarray:
     return sample.means() if measure is None or measure.quantile is None else find_quantiles(sample, measure.quantile)
 
 
-def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -> Responses:
+def respond_table(design: SensitivityDesign, values: Values, measure: Measure, confidence_level: float) -> Responses:
     """Compute a measure at each point from the table of a sweep whose cases are the points.
 
     Raises `InputError` for a table with several policies or scenarios, or with other points.
@@ -117,8 +142,10 @@ def respond_table(design: SensitivityDesign, values: Values, measure: Measure) -
     is_ok[rows] = values.is_ok.all(axis=1)
     never_ends = np.zeros(len(design), dtype=bool)
     never_ends[rows] = values.is_unknown(measure).any(axis=1)
-    sample = Sample(observed, strata, np.full(len(design), np.inf), covers=of_cases.covers)
-    return respond(sample, measure, is_failed=~is_ok, never_ends=never_ends)
+    n_expected, is_certain = np.zeros(len(design)), np.zeros((len(design), strata.n), dtype=bool)
+    n_expected[rows], is_certain[rows] = of_cases.n_expected, of_cases.is_certain
+    sample = Sample(observed, strata, n_expected, is_certain=is_certain, covers=of_cases.covers)
+    return respond(sample, measure, confidence_level=confidence_level, is_failed=~is_ok, never_ends=never_ends)
 
 
 def _check_points(design: SensitivityDesign, cases: pd.DataFrame, rows: np.ndarray) -> None:

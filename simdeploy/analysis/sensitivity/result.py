@@ -25,6 +25,7 @@ INDEX = {
     "index": "str",
     **INTERVAL,
     "standard_error": "float64",
+    "is_trusted": "bool",
 }
 FACTOR = {
     "factor": "str",
@@ -51,9 +52,11 @@ class Sensitivity(Result):
     indices : DataFrame
         One row per factor and index, the most influential factors first: `factor`, `index` (Morris: "mu_star", "mu",
         "sigma", in the unit of the response per range of the factor; Sobol: "first", "total", fractions of the
-        variance), `estimate`, `low`, `high`, each interval separately, `standard_error`. NaN if `is_refused`.
+        variance), `estimate`, `low`, `high`, each interval separately, `standard_error`; NaN if `is_refused`. `is_trusted`,
+        the same for all, is whether there are enough replications: whether the interval of the mean of the response itself
+        can be trusted at nine tenths of the points (see `Estimates`), or of the quantile.
     factors : DataFrame
-        One row per factor: `factor`; its range `over`; `is_inert`, whether it never changes the response; and its direction.
+        One row per factor: `factor`; its range `over`; `is_inert`, whether it never changed the response; and its direction.
         `slope` is the least-squares change of the response over the range of the factor, from pairs of points that differ
         in this factor only (Morris: mu), with `slope_low` and `slope_high`. `monotone_fraction` is the fraction of these
         changes, by absolute value, that has the sign of the slope; 1 if the response is monotone. `direction` is "rises"
@@ -70,7 +73,8 @@ class Sensitivity(Result):
     is_constant : bool
         Whether the response is the same at all points that have one.
     is_first_sure : bool or None
-        Whether the most influential factor is significantly ahead of all others; None if no factor has an effect.
+        Whether the most influential factor is significantly ahead of all others, and intervals can be trusted; None if no
+        factor has an effect.
     n_replications : int
         Replications at each point; 0 for numbers from the caller.
     n_failed : int
