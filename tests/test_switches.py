@@ -600,6 +600,9 @@ def test_a_choice_is_certain_only_if_requirements_are():
     assert (unsure.choice, unsure.is_sure) == ("p0", False)
     flipped = conclusion(values)
     assert (flipped.choice, flipped.is_sure, flipped.rival, flipped.reason) == ("p1", True, "p1", "p1 is better")
+    # That p1 is better is certain, but not that p2 is.
+    wild = conclusion(np.array([*values, [9.0, -9.0, 1.0]]))
+    assert (wild.choice, wild.is_sure, wild.reason) == ("p2", True, "p2 seems better")
     may_miss = Feasibility(is_met=True, verdict="undecided", broken=(), is_known=True)
     assert conclusion(values, feasibility=[MET, may_miss]).reason == "p1 seems better"
     seems_to_break = conclusion(values[::-1], feasibility=[undecided, MET])

@@ -138,23 +138,24 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
             verdicts[place] == "not met" or gaps.sure_low[place, base] > 0 for place in others
         )
     else:
-        is_sure = verdicts[base] == "not met" or any(
-            verdicts[place] == "met" and gaps.sure_high[place, base] < 0 for place in others
-        )
-    why = _why_not(standings, choice, base, is_sure=is_sure)
+        is_better = (np.array(verdicts) == "met") & (gaps.sure_high[:, base] < 0)
+        is_sure = verdicts[base] == "not met" or bool(is_better.any())
+    # The base may certainly not be the best although the apparent best is too uncertain.
+    is_shown = is_sure if base is None or choice in (None, base) else bool(is_better[choice])
+    why = _why_not(standings, choice, base, is_shown=is_shown)
     return Conclusion(None if choice is None else names[choice], True, is_sure, margin, rival, why)
 
 
-def _why_not(standings: Standings, choice: int | None, base: int | None, *, is_sure: bool) -> str:
+def _why_not(standings: Standings, choice: int | None, base: int | None, *, is_shown: bool) -> str:
     """Return why another policy is the choice; the wording is tentative if only estimates support it."""
     if choice == base:
         return ""
     if base is None:
-        return "meets the requirements" if is_sure else "seems to meet the requirements"
+        return "meets the requirements" if is_shown else "seems to meet the requirements"
     feasibility = standings.feasibility[base]
     if feasibility.broken:
         breaks = "breaks" if feasibility.verdict == "not met" else "seems to break"
         return f"{standings.policies[base]} {breaks} {' and '.join(feasibility.broken)}"
     if choice is None:
         return ""
-    return f"{standings.policies[choice]} {'is' if is_sure else 'seems'} better"
+    return f"{standings.policies[choice]} {'is' if is_shown else 'seems'} better"
