@@ -37,7 +37,7 @@ from simdeploy.engines import choice
 # An option has one type and one help wherever it appears. Exceptions, with reasons:
 DIFFERENT_DEFAULTS = {
     # Amounts suited to the question: differences of cases, curves, a choice under each setting, boxes, rare events.
-    "replications": {100: {"tune", "sensitivity"}, 200: {"verify"}, 400: {"compare", "sweep", "report", "discover"},
+    "replications": {100: {"tune"}, 200: {"verify"}, 400: {"compare", "sweep", "report", "discover", "sensitivity"},
                      500: {"switches"}, 1000: {"tradeoff", "gates", "timelines"}, 2000: {"forecast", "advise"}, 20_000: {"rare"}},
     # Of one case, or of a search.
     "most": {10_000: {"compare", "sweep", "check"}, None: {"tune"}},
