@@ -97,7 +97,7 @@ def analyze_sensitivity(
     >>> from simdeploy.analysis import analyze_sensitivity, design_sensitivity
     >>> design = design_sensitivity({"x": (0.0, 1.0), "y": (0.0, 1.0)})
     >>> points = design.points
-    >>> analyze_sensitivity(design, 3 * points["x"] - points["y"]).indices.round(6)
+    >>> analyze_sensitivity(design, 3 * points["x"] - points["y"]).indices.drop(columns="is_trusted").round(6)
       factor    index  estimate  low  high  standard_error
     0      x  mu_star       3.0  3.0   3.0             0.0
     1      x       mu       3.0  3.0   3.0             0.0

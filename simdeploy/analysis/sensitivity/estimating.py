@@ -100,7 +100,7 @@ def estimate_sensitivity(
     >>> vary = {"fleet.update_duration": ("30s", "90s"), "fleet.rollback_duration": ("10s", "40s")}
     >>> result = estimate_sensitivity(scenario, of="makespan_s", vary=vary, replications=2, engine="reference")
     >>> print(result.answer)
-    update_duration moves makespan under waves most: by 60.0 s (95 % CI 60.0 to 60.0) on average across its range. rollback_duration has no effect.
+    update_duration moves makespan under waves most: by 60.0 s (~95 % CI 60.0 to 60.0) on average across its range. Another factor may matter as much. No effect of rollback_duration was seen.
     """
     scenario = as_scenario(scenario)
     numbers, seed = check_numbers(replications=replications, seed=seed, engine=engine)
