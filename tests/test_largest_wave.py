@@ -240,7 +240,8 @@ class TestLifted:
 @pytest.fixture(scope="module")
 def limited():
     # With few rollouts, so that whether their costs can be trusted doesn't matter.
-    limits = dict.fromkeys(("FEWEST_WORLDS", "LARGEST_WEIGHT", "_FEWEST_VALUES", "_FEWEST_EQUAL"), 1)
+    names = ("FEWEST_WORLDS", "LARGEST_WEIGHT", "_LARGEST_OF_SOME", "_FEWEST_VALUES", "_FEWEST_EQUAL")
+    limits = dict.fromkeys(names, 1)
     with pytest.MonkeyPatch.context() as patch:
         for name, value in {**limits, "MOST_SKEWED": 1e9}.items():
             patch.setattr(f"simdeploy.statistics.combining.{name}", value)
