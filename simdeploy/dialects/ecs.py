@@ -62,7 +62,8 @@ def read(reading: Reading) -> PolicyImport:
     limit, counted, on_failure = _read_breaker(breaker, nodes, breaks=breaks)
     service.note_misspelt()
     text = "nothing watches metrics; the closest counterpart is health_check.max_error_rate or a gate"
-    if config.group("alarms").flag("enable") is False:
+    has_alarms = isinstance(config.data.get(config.spelled("alarms")), dict)  # not if they depend on a condition
+    if has_alarms and config.group("alarms").flag("enable") is False:
         config.exact("alarms", "off")
     else:
         config.no_counterparts({"alarms": text})

@@ -352,6 +352,11 @@ def test_circular_conditions_end():
     text = TEMPLATE.replace("!Equals [!Ref Stage, live]", "!Not [!Condition Breaks]")
     imported = read_policy(text)
     assert any("!If Breaks" in note.text for note in imported.unknown)
+    place = "DeploymentConfiguration"
+    alarmed = text.replace(
+        f"{place}:\n", f"{place}:\n        Alarms: !If [Breaks, {{Enable: false}}, !Ref AWS::NoValue]\n"
+    )
+    assert [note.fidelity for note in notes_of(read_policy(alarmed), f"Web.{place}.Alarms")] == ["none"]
 
 
 def test_answers_of_the_api_are_read():
