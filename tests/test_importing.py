@@ -238,3 +238,15 @@ def test_simdeploys_own_policies_need_no_import() -> None:
     """A policy in simdeploy's own form is refused with the option to use instead. [contract]"""
     error = refused(read_policy, "dialect: general\nstrategy: immediate\n")
     assert "needs no import: use it with --policy" in str(error)
+
+
+def test_values_of_a_helm_chart_are_refused() -> None:
+    """The values of a chart, also those of a Rollout, are refused with the command that makes a manifest of them. [contract]"""
+    canary = "{canary: {steps: [{setWeight: 20}]}}"
+    for text in (
+        "replicaCount: 3\nimage: {}\n",
+        f"a: 1\nstrategy: {canary}\n",
+        f"a: 1\nrollout: {{strategy: {canary}}}\n",
+    ):
+        assert "import what helm template prints" in str(refused(read_policy, text))
+    assert "helm" not in str(refused(read_policy, f"kind: Rollout\nspec: {{strategy: {canary}}}\n"))

@@ -63,7 +63,7 @@ def _find(data: dict[str, Any]) -> tuple[Path, Dialect | None, bool] | None:
             inner = place.get(wrapper)
             if isinstance(inner, dict) and isinstance(inner.get("spec"), dict) and not around:
                 return (wrapper, "spec"), wrapper, False
-            if isinstance(inner, dict) and "strategy" in inner:
+            if isinstance(inner, dict) and "strategy" in inner and not isinstance(inner["strategy"], dict):
                 return (*around, wrapper), wrapper, True
     spec = data.get("spec")
     if isinstance(spec, dict) and spec.get("strategy") in _STRATEGIES:

@@ -87,10 +87,20 @@ def unrecognised(source: Source) -> list[Problem]:
             _ = source.documents
         except InputError as error:
             return list(error.problems)
-    is_own = any("strategy" in document.data for document in source.groups)
-    hint = "a policy of simdeploy needs no import: use it with --policy, in Python by its path" if is_own else None
+    hint = None
+    if any(_is_of_chart(document.data) for document in source.groups):
+        hint = "values of a Helm chart are no manifest: import what helm template prints"
+    elif any("strategy" in document.data for document in source.groups):
+        hint = "a policy of simdeploy needs no import: use it with --policy, in Python by its path"
     message = "not a policy in any format that can be imported"
     return [Problem(message, file=source.file, allowed=listed(KINDS), hint=hint)]
+
+
+def _is_of_chart(data: Mapping[str, Any]) -> bool:
+    """Tell whether these may be values of a Helm chart: a strategy as in a manifest, perhaps below a key such as `rollout`."""
+    places = [place for place in (data, *data.values()) if isinstance(place, dict)]
+    is_like_manifest = any(isinstance(place.get("strategy"), dict) for place in places)
+    return "replicaCount" in data or (is_like_manifest and "kind" not in data)
 
 
 def _source(text_or_path: str | os.PathLike[str]) -> Source:
