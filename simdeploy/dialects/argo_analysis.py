@@ -32,11 +32,13 @@ _NO_RATE = re.compile(
     r"latency|duration|quantile|_bucket|\bp\d\d|_seconds|millis|cpu|memory|restart|queue|lag\b", re.IGNORECASE
 )
 # A histogram of times counts requests, too.
-_COUNTS = re.compile(r"\w*(?:seconds|duration|latency|millis)_count\b", re.IGNORECASE)
+_COUNTS = re.compile(r"\w*(?:seconds|duration|latency|millis|_ms)_count\b", re.IGNORECASE)
 _ERRORS = re.compile(r"""error|fail|[45]xx|(?<!!~")(?<!!=")\b[45](?:\.|\d\d\b)""", re.IGNORECASE)
-_PER_SECOND, _ADDRESS = re.compile(r"\b(?:i?rate|increase)\s*\("), re.compile(r"https?://\S+")
+_PER_SECOND = re.compile(r"\b(?:i?rate|increase|as_rate|as_count)\s*\(")
+_NO_DIVISION = re.compile(r"https?://\S+|\{[^{}']*\}")  # addresses, and labels such as {path="/buy"}
+_TIMES_100 = re.compile(r"\b100(?:\.0+)?\s*\*|\*\s*100\b")
 _OUTCOMES = re.compile(r"success|availab|healthy|status|code|error|fail|[45]xx|ratio|percent", re.IGNORECASE)
-_SUCCESSES = re.compile(r"success|availab|healthy", re.IGNORECASE)
+_SUCCESSES = re.compile(r"success|availability", re.IGNORECASE)
 _RANGE = re.compile(r"\[(\d{1,6}[smh])\]")
 _MINUTE = 60 * NS_PER_S
 _MOST_COUNT = 1000
@@ -231,7 +233,8 @@ def read_rate(
     if _max_error_rate(op, number, words) is None:
         return None
     is_of_successes = op in (">", ">=")
-    return Rate(is_of_successes, 1 if number < 1 or (is_of_successes and number == 1) else 100)
+    is_share = number <= 1 if is_of_successes else number < 1 and not _TIMES_100.search(words)
+    return Rate(is_of_successes, 1 if is_share else 100)
 
 
 def _comparisons(condition: str) -> list[tuple[str, str]]:
@@ -242,7 +245,7 @@ def _comparisons(condition: str) -> list[tuple[str, str]]:
 
 def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:
     """Return the highest rate of failures at which a result meets a comparison; None if the result is no rate."""
-    is_undivided = _PER_SECOND.search(words) and "/" not in _ADDRESS.sub("", words)
+    is_undivided = _PER_SECOND.search(words) and "/" not in _NO_DIVISION.sub("", words)
     if is_undivided or _NO_RATE.search(_COUNTS.sub("", words)):
         return None
     name = words.partition(" ")[0]
@@ -251,9 +254,11 @@ def _max_error_rate(op: str, number: Decimal, words: str) -> float | None:
             return 0.0 if _SUCCESSES.search(name) else None
         if 0 < number < 1:
             return float(1 - number)
-        return float(1 - number / 100) if 50 <= number < 100 and _OUTCOMES.search(words) else None
+        is_percentage = _OUTCOMES.search(words) or _TIMES_100.search(words)
+        return float(1 - number / 100) if 50 <= number < 100 and is_percentage else None
     if number < 0 or _SUCCESSES.search(name) or not _ERRORS.search(words):
         return None
-    if number < 1:
+    is_percentage = _TIMES_100.search(words)
+    if number < 1 and not is_percentage:
         return float(number)
-    return float(number / 100) if number <= 100 and "percent" in words.lower() else None
+    return float(number / 100) if number <= 100 and (is_percentage or "percent" in words.lower()) else None

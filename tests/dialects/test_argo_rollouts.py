@@ -410,14 +410,22 @@ def test_conditions_on_a_success_rate(condition, rate):
         ("success-rate", "result[0] >= 1", "requests", 0),
         ("availability", "result[0] >= 100", "requests", 0),
         ("ok", "result[0] >= 99", 'requests{code!~"5.."}', 0.01),
+        ("ok", "result[0] >= 95", "100 * sum(rate(served[2m])) / sum(rate(requests[2m]))", 0.05),
         ("up", "result[0] >= 1", "up", None),
         ("ready", "result[0] >= 1", "kube_deployment_status_replicas_available", None),
+        ("pods-available", "result[0] >= 1", "kube_deployment_status_replicas_available", None),
         ("request-volume", "result[0] >= 100", "requests", None),
         ("request-volume", "result[0] > 50", "requests", None),
         ("sold", "result[0] >= 0.9", "sum(rate(sold[2m]))", None),
         ("errors", "result[0] < 0.1", "sum(increase(errors[2m]))", None),
         ("errors", "result[0] < 0.1", "sum(rate(errors[2m])) / sum(rate(requests[2m]))", 0.1),
         ("errors", "result[0] < 0.1", "job:errors:ratio", 0.1),
+        ("errors", "default(result, 0) < 0.1", "sum:errors{*}.as_rate()", None),
+        ("errors", "default(result, 0) < 0.1", "sum:errors{*}.as_count() / sum:hits{*}.as_count()", 0.1),
+        ("errors", "result[0] < 0.1", 'sum(rate(errors{path=~"/buy/.*"}[2m]))', None),
+        ("errors", "result[0] < 0.5", "100 * sum(rate(errors[2m])) / sum(rate(requests[2m]))", 0.005),
+        ("errors", "result[0] <= 5", "sum(rate(errors[2m])) / sum(rate(requests[2m])) * 100", 0.05),
+        ("errors", "result[0] <= 5", "sum(rate(errors[2m])) / sum(rate(requests[2m]))", None),
     ],
 )
 def test_limits_that_may_be_of_counts(name, condition, query, rate):
@@ -429,7 +437,7 @@ def test_limits_that_may_be_of_counts(name, condition, query, rate):
     assert read_policy(INLINE + text).policy["health_check"].get("max_error_rate") == rate
 
 
-@pytest.mark.parametrize("name", ["http_server_requests_seconds_count", "istio_request_duration_milliseconds_count"])
+@pytest.mark.parametrize("name", ["http_server_requests_seconds_count", "http_server_duration_ms_count"])
 def test_the_count_of_a_histogram_of_times_counts_requests(name):
     """A share of the requests that such a histogram counts is a success rate; its sum or buckets are times. [contract]"""
     query = 'rate(requests{service="{{args.service}}",code!~"5.*"}'
