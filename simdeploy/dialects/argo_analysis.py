@@ -11,6 +11,7 @@ Source: argoproj/argo-rollouts, analysis/analysis.go.
 
 from __future__ import annotations
 
+import operator
 import re
 from collections.abc import Collection, Mapping
 from decimal import Decimal
@@ -27,6 +28,11 @@ _NUMBER = r"(?P<number>\d+(?:\.\d+)?|\.\d+)"
 _COMPARISON = re.compile(rf"(?P<left>{_RESULT})\s*(?P<op>>=|<=|>|<)\s*{_NUMBER}(?![\w.])")
 _MIRRORED = re.compile(rf"(?<![\w.]){_NUMBER}\s*(?P<op>>=|<=|>|<)\s*(?P<left>{_RESULT})")
 _FLIPPED = {">=": "<=", "<=": ">=", ">": "<", "<": ">"}
+# What the conditions of measurements without data say: a value instead, or an alternative to the comparison.
+_DEFAULT = re.compile(rf"\bdefault\(\s*result\b[^(),]*,\s*{_NUMBER}\s*\)")
+_NO_DATA = re.compile(r"\b(?:isNaN|isNil)\(|\blen\([^()]*\)\s*==\s*0|==\s*nil\b")
+_OR = re.compile(r"\|\||\bor\b")
+_MEETS = {">=": operator.ge, "<=": operator.le, ">": operator.gt, "<": operator.lt}
 _OPPOSITE = {">=": "<", "<=": ">", ">": "<=", "<": ">="}
 _NO_RATE = re.compile(
     r"latency|duration|quantile|_bucket|\bp\d\d|_seconds|millis|cpu|memory|restart|queue|lag\b", re.IGNORECASE
@@ -148,18 +154,32 @@ def _read_metric(
     metric.approximate("count", times)
     text = f"{allowed} allowed, in {'the whole rollout' if of_rollout else 'each wave'}"
     metric.exact("failureLimit", text, default="0; ")
-    text = "a window without requests stops the rollout at once"
-    metric.approximate("consecutiveErrorLimit", text, default="4; ")
+    is_empty_healthy = _is_empty_healthy(metric)
+    how = (
+        "is healthy, as the condition says, if other metrics agree" if is_empty_healthy else "stops the rollout at once"
+    )
+    metric.approximate("consecutiveErrorLimit", f"a window without requests {how}", default="4; ")
     metric.no_counterparts(_WITHOUT)
     provider.note_rest("what is measured is the error rate of the simulated requests")
     metric.note_rest(UNKNOWN)
-    return Check(limit, window, count, failure_limit)
+    return Check(limit, window, count, failure_limit, is_empty_healthy)
 
 
 _WITHOUT = {
     "initialDelay": "measured from the start of the wave's nodes on",
     "consecutiveSuccessLimit": "the analysis ends at its count",
 }
+
+
+def _is_empty_healthy(metric: Group) -> bool:
+    """Tell whether a measurement without data succeeds, as its condition says."""
+    key = "successCondition" if "successCondition" in metric else "failureCondition"
+    condition, fails = str(metric.value(key)), key == "failureCondition"
+    default, comparisons = _DEFAULT.search(condition), _comparisons(condition)
+    if default is not None and comparisons:
+        op, number = comparisons[0]
+        return bool(_MEETS[op](Decimal(default["number"]), Decimal(number))) != fails
+    return not fails and bool(_NO_DATA.search(condition) and _OR.search(condition))
 
 
 def _query_range(words: str) -> int:

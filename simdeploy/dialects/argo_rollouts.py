@@ -149,7 +149,7 @@ def _finish(
             reading.note("analysis", "exact", text)
     else:
         pods |= judgement.watch()
-        switches |= {"cant_tell": "stop", "window_reset": False}
+        switches |= _judging(judgement)
     reading.note("unreachable_nodes", "approximate", "a node that is down at its turn is updated when it is up again")
     text = "everything rolls back to the stable version" if goes_back else "nothing rolls back"
     reading.note("no_auto_rollback", "exact", text)
@@ -160,6 +160,11 @@ def _finish(
         "rollback_parallel": policy.get("rollback_parallel") if goes_back else None,
         "no_auto_rollback": not goes_back,
     }, switches
+
+
+def _judging(judgement: Judgement) -> dict[str, Any]:
+    """Return the switches of waves that analyses judge."""
+    return {"cant_tell": "pass" if judgement.is_empty_healthy else "stop", "window_reset": False}
 
 
 def _note_min_ready(terms: _Terms, judgement: Judgement | None) -> None:
@@ -359,4 +364,5 @@ def _read_templates(reading: Reading, templates: dict[str, manifests.Manifest]) 
         else judgement.watch()
     )
     policy = {"strategy": "rolling", "waves": [{"until": "100%"}], **watch}
-    return reading.finish(policy, {"on_failure": "rollback", "unreachable_nodes": "wait"}, nodes=reading.nodes(None))
+    switches = {"on_failure": "rollback", "unreachable_nodes": "wait", **(_judging(judgement) if judgement else {})}
+    return reading.finish(policy, switches, nodes=reading.nodes(None))

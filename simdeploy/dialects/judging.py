@@ -28,12 +28,15 @@ class Check:
         Measurements; None for no end.
     failure_limit : int
         Failed measurements that are allowed; negative for no limit.
+    is_empty_healthy : bool
+        Whether a measurement without requests succeeds.
     """
 
     max_error_rate: float
     interval_ns: int
     count: int | None
     failure_limit: int
+    is_empty_healthy: bool = False
 
 
 @dataclass(frozen=True)
@@ -44,6 +47,7 @@ class Judgement:
     failure_limit: int | None
     observation_ns: int  # healthy time that a wave needs
     of_rollout: bool = False  # whether failed measurements of all waves are counted together
+    is_empty_healthy: bool = False  # whether a window without requests is healthy
 
     @property
     def longest_ns(self) -> int:
@@ -71,7 +75,8 @@ def judge(checks: list[Check], least_ns: int, *, of_rollout: bool = False) -> Ju
     strictest = min(checks, key=lambda check: check.max_error_rate)
     limits = [check.failure_limit for check in checks if check.failure_limit >= 0]
     measured = max((check.count or 1) * check.interval_ns for check in checks)
-    return Judgement(strictest, min(limits, default=None), max(measured, least_ns), of_rollout)
+    is_empty_healthy = all(check.is_empty_healthy for check in checks)
+    return Judgement(strictest, min(limits, default=None), max(measured, least_ns), of_rollout, is_empty_healthy)
 
 
 def read_interval(group: Group) -> int | None:

@@ -462,6 +462,29 @@ def test_conditions_on_an_error_rate():
 
 
 @pytest.mark.parametrize(
+    ("condition", "then"),
+    [
+        ("successCondition: 'result[0] >= 0.95'", "stop"),
+        ("successCondition: 'isNaN(result[0]) || result[0] >= 0.95'", "pass"),
+        ("successCondition: 'result[0] >= 0.95 or len(result) == 0'", "pass"),
+        ("successCondition: '!isNaN(result[0]) && result[0] >= 0.95'", "stop"),
+        ("successCondition: 'default(result, 1) >= 0.95'", "pass"),
+        ("successCondition: 'default(result, 0) >= 0.95'", "stop"),
+        ("failureCondition: 'default(result, 1) < 0.95'", "pass"),
+        ("failureCondition: 'isNaN(result[0]) || result[0] < 0.95'", "stop"),
+    ],
+)
+def test_what_conditions_say_of_measurements_without_data(condition, then):
+    """A window without requests is healthy if the condition of its metric says so, also in a file of templates. [contract]"""
+    text = TEMPLATE.replace("successCondition: result[0] >= {{args.least}}", condition)
+    for each in (INLINE + text, text):
+        imported = read_policy(each)
+        assert imported.orchestrator["cant_tell"] == then
+        (note,) = [note for note in imported.notes if note.field.endswith("consecutiveErrorLimit")]
+        assert ("is healthy" in note.text) == (then == "pass")
+
+
+@pytest.mark.parametrize(
     ("old", "new", "fidelity"),
     [
         ("name: success-rate", "name: latency-p99", "none"),
