@@ -38,7 +38,7 @@ _NO_RATE = re.compile(
     r"latency|duration|quantile|_bucket|\bp\d\d|_seconds|millis|cpu|memory|restart|queue|lag\b", re.IGNORECASE
 )
 # A histogram of times counts requests, too.
-_COUNTS = re.compile(r"\w*(?:seconds|duration|latency|millis|_ms)_count\b", re.IGNORECASE)
+_COUNTS = re.compile(r"\b\w*(?:seconds|duration|latency|millis|_ms)_count\b", re.IGNORECASE)
 _ERRORS = re.compile(r"""error|fail|[45]xx|(?<!!~")(?<!!=")\b[45](?:\.|\d\d\b)""", re.IGNORECASE)
 _PER_SECOND = re.compile(r"\b(?:i?rate|increase|as_rate|as_count)\s*\(")
 _NO_DIVISION = re.compile(r"https?://\S+|\{[^{}']*\}")  # addresses, and labels such as {path="/buy"}

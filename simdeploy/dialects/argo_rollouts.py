@@ -144,7 +144,7 @@ def _finish(
     if judgement is None:
         text = "no metric is judged: only pods that don't become available stop the rollout"
         if any(map(_ANALYSED.fullmatch, reading.noted)):
-            reading.note("analysis", "approximate", f"{text}; in Argo the analyses judge, too")
+            reading.note("analysis", "approximate", f"{text}; in Argo, analyses and experiments judge, too")
         else:
             reading.note("analysis", "exact", text)
     else:

@@ -171,8 +171,9 @@ def test_oversized_values_are_refused_at_once(spec):
         (test_kubernetes.DEPLOYMENT, ("replicas: 10", f"replicas: '{'${a-' * 20_000}'")),
         (test_codedeploy.TEMPLATE, ("!Ref Healthy", f"!Sub '{'${' * 40_000}'")),
         (test_argo_rollouts.TEMPLATE, ("result[0] >= {{args.least}}", f"'{'1' * 40_000}'")),
+        (test_argo_rollouts.TEMPLATE, ("name: success-rate", f"name: {'seconds' * 6_000}")),
     ],
-    ids=["swarm", "kubernetes", "codedeploy", "argo-rollouts"],
+    ids=["swarm", "kubernetes", "codedeploy", "argo-rollouts", "metric"],
 )
 def test_texts_that_begin_many_times_are_read_at_once(text, change):
     """A text in which the beginning of a variable or number occurs thousands of times takes no time. [contract]"""
