@@ -39,7 +39,7 @@ _NO_RATE = re.compile(
 )
 # A histogram of times counts requests, too.
 _COUNTS = re.compile(r"\b\w*(?:seconds|duration|latency|millis|_ms)_count\b", re.IGNORECASE)
-_ERRORS = re.compile(r"""error|fail|[45]xx|(?<!!~")(?<!!=")\b[45](?:\.|\d\d\b)""", re.IGNORECASE)
+_ERRORS = re.compile(r"""error|fail|[45]xx|!~?"2|(?<!!~")(?<!!=")\b[45](?:\.|\d\d\b)""", re.IGNORECASE)
 _PER_SECOND = re.compile(r"\b(?:i?rate|increase|as_rate|as_count)\s*\(")
 _NO_DIVISION = re.compile(r"https?://\S+|\{[^{}']*\}")  # addresses, and labels such as {path="/buy"}
 _TIMES_100 = re.compile(r"\b100(?:\.0+)?\s*\*|\*\s*100\b")

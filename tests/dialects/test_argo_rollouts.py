@@ -423,6 +423,7 @@ def test_conditions_on_a_success_rate(condition, rate):
         ("errors", "default(result, 0) < 0.1", "sum:errors{*}.as_rate()", None),
         ("errors", "default(result, 0) < 0.1", "sum:errors{*}.as_count() / sum:hits{*}.as_count()", 0.1),
         ("errors", "result[0] < 0.1", 'sum(rate(errors{path=~"/buy/.*"}[2m]))', None),
+        ("bad", "result[0] < 0.1", 'requests{code!~"2.*"} / requests', 0.1),
         ("errors", "result[0] < 0.5", "100 * sum(rate(errors[2m])) / sum(rate(requests[2m]))", 0.005),
         ("errors", "result[0] <= 5", "sum(rate(errors[2m])) / sum(rate(requests[2m])) * 100", 0.05),
         ("errors", "result[0] <= 5", "sum(rate(errors[2m])) / sum(rate(requests[2m]))", None),
