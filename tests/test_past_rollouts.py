@@ -4,6 +4,7 @@ import gc
 import math
 import pickle
 import shutil
+import warnings
 import weakref
 from collections import Counter
 from dataclasses import replace
@@ -84,6 +85,19 @@ def test_replications_are_the_rollouts_on_record(drawn, scenario):
     kept = ["name", "zone", "status", "attempts", "started_at_s", "resolved_at_s", "failed_reason"]
     again, true = simulate(scenario, replication=1), simulate(drawn, seed=SEED, replication=1)
     pd.testing.assert_frame_equal(again.nodes[kept], true.nodes[kept])
+
+
+def test_policies_on_record_are_read_without_changing_filters(scenario, monkeypatch):
+    """Replays on threads read records; filters of warnings, which all threads share, stay as they are meanwhile. [contract]"""
+    filters, read_policy = [], Scenario.policy
+
+    def read(self, policy):
+        filters.append(id(warnings.filters))
+        return read_policy(self, policy)
+
+    monkeypatch.setattr(Scenario, "policy", read)
+    Past.of(scenario.past.histories[0])
+    assert filters == [id(warnings.filters)]
 
 
 def test_people_do_as_recorded_although_a_canary_fails_early(tmp_path):

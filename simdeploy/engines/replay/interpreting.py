@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import warnings
 from typing import TYPE_CHECKING, Any
 
 from simdeploy.engines.replay.knowing import RunBy
-from simdeploy.errors import InputError, Problem, SimdeployWarning, shorten
+from simdeploy.errors import InputError, Problem, catch_warned, shorten
 from simdeploy.records.histories import History, to_ns
 from simdeploy.scenario import Scenario
 from simdeploy.units import NS_PER_S
@@ -69,9 +68,7 @@ class Interpreter:
 
     def read(self, policy: Any, fallback: RunBy | None = None) -> RunBy:
         """Return policy and switches; without its own orchestrator a policy has that of `fallback`, or the default one."""
-        with warnings.catch_warnings():
-            # Keys without effect in this fleet may have one in another.
-            warnings.simplefilter("ignore", SimdeployWarning)
+        with catch_warned():  # keys without effect in this fleet may have one in another
             scenario = self._scenario
             chosen = scenario.policy(policy)
             orchestrator = chosen.orchestrator
