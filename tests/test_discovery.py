@@ -478,6 +478,7 @@ def test_undecided_worlds_are_counted():
     assert (row["is_found"], row["is_sure"]) == (True, False)
     (confirmed,) = [cells[1] for cells in result.summarize()[0].rows]
     assert confirmed == "by estimates"
+    assert "Box (by estimates): " in plot_discovery(Figure().subplots(), result).get_title(loc="left")
     sure = replace(result, boxes=result.boxes.assign(is_sure=True))
     assert sure.answer == result.answer.replace("seems to break", "breaks")
 

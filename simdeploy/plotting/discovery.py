@@ -120,7 +120,7 @@ def _say_box(result: Discovery, limits: pd.DataFrame, shown: list[str], box: int
     if limits.empty:
         return f"Where {subject} breaks: no box was found"
     row = result.boxes[result.boxes["box"].eq(box)].iloc[0]
-    name = "Box" if row["is_found"] else "Box (may be chance)"
+    name = "Box (may be chance)" if not row["is_found"] else "Box" if row["is_sure"] else "Box (by estimates)"
     density, coverage = (format_amount(row[column], PERCENT, digits=2) for column in ("density", "coverage"))
     lines = [f"Where {subject} breaks", f"{name}: {density} of its worlds break; it has {coverage} of all that break"]
     further = limits.loc[~limits["factor"].isin(shown), "limits"]
