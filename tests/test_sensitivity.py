@@ -15,11 +15,13 @@ from scipy import stats
 from small import maybe_bad, one_by_one, rarely_bad, rolling
 
 from simdeploy.analysis import analyze_sensitivity, design_sensitivity, estimate_sensitivity
+from simdeploy.analysis.sensitivity.responding import respond
 from simdeploy.engines.reference.engine import run_reference
 from simdeploy.errors import SimdeployWarning
 from simdeploy.experiments import Range, sweep
 from simdeploy.plotting import plot_sensitivity
 from simdeploy.scenario import Scenario
+from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.indices import variance_indices, variance_moments
 from simdeploy.validation import oracles
 
@@ -145,6 +147,15 @@ def test_rare_effects_are_not_ruled_out(n, is_trusted):
         n_wrong += result.is_first_sure and result.indices["factor"].iloc[0] == "usual"
     assert n_trusted > repetitions / 2 if is_trusted else not n_trusted
     assert n_wrong <= (0.05 + 4 * (0.05 * 0.95 / repetitions) ** 0.5) * repetitions
+
+
+@pytest.mark.parametrize(("n", "highest", "is_trusted"), [(400, 0.5, True), (400, 0.05, False), (100, 0.5, False)])
+def test_rates_that_no_world_shows_matter_little_beside_large_ones(n, highest, is_trusted):
+    """Where 400 worlds show no event, at most 1 % have one: little beside differences of half of the worlds. [oracle]"""
+    rates = highest * np.array([0, 0, 0.005, 0.3, 1])
+    events = (np.arange(n) + 0.5) / n < rates[:, None]
+    assert respond(events.astype(float), Measure("escaped")).is_trusted == is_trusted
+    assert not respond(events.astype(float), None).is_trusted
 
 
 @pytest.mark.parametrize("replications", [None, 30])
@@ -595,3 +606,6 @@ def test_verdicts_are_data(respond, expected, words):
         other = replace(result, is_first_sure=not result.is_first_sure, factors=result.factors.assign(is_inert=False))
         assert ("Another factor may matter" in other.answer) == result.is_first_sure
         assert "No effect" not in other.answer
+    if expected[1]:
+        unsure = replace(result, indices=result.indices.assign(is_trusted=False))
+        assert unsure.answer.startswith("No effect of the 3 factors on the response was seen: it is the same at every")

@@ -12,9 +12,9 @@ from simdeploy.errors import InputError, Problem, raise_if_any
 from simdeploy.experiments.gathering import missing_columns
 from simdeploy.experiments.ranges import Interval
 from simdeploy.statistics.combining import combine
-from simdeploy.statistics.estimators import estimate_cases, find_quantiles
+from simdeploy.statistics.estimators import estimate_cases, estimate_rows, find_quantiles
 from simdeploy.statistics.indices import MOST_PARTS
-from simdeploy.statistics.sample import Sample, Strata, as_sample
+from simdeploy.statistics.sample import UNBOUNDED, Sample, Strata, as_sample
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 # Indices can be trusted if the interval of the response itself can be at this fraction of the points.
 _NEARLY_ALL = 0.9
+# A fraction is known well enough if its interval is at most this part of the largest difference between points.
+_NARROW = 0.1
 
 
 @dataclass(frozen=True, eq=False)
@@ -87,15 +89,20 @@ def respond(
 def _can_trust(sample: Sample, measure: Measure | None, confidence_level: float) -> bool:
     """Return whether the interval of the response can be trusted at nearly all points.
 
-    Unlike the exact limits of a rate, a jackknife can't allow for events that no world shows, so rates count as means.
+    Unlike the exact limits of a rate, a jackknife can't allow for events that no world shows, so rates count as means, unless such
+    events matter little beside the differences between points.
     """
     if not len(sample):
         return False
     if measure is not None and measure.kind == "quantile":
         are_trusted = np.array([each.is_trusted for each in estimate_cases(sample, measure, confidence_level)])
     else:
-        combined = combine(sample, is_rate=False, confidence_level=confidence_level)
-        are_trusted = combined.trusts_low & combined.trusts_high
+        means = combine(replace(sample, bounds=UNBOUNDED), is_rate=False, confidence_level=confidence_level)
+        are_trusted = means.trusts_low & means.trusts_high
+        if measure is not None and measure.is_fraction:
+            limits = estimate_rows(sample, measure, confidence_level)
+            is_narrow = limits.high - limits.low <= _NARROW * np.ptp(means.estimate)
+            are_trusted |= limits.trusts_low & limits.trusts_high & is_narrow
     return bool(are_trusted.mean() >= _NEARLY_ALL)
 
 
@@ -144,7 +151,8 @@ def respond_table(design: SensitivityDesign, values: Values, measure: Measure, c
     never_ends[rows] = values.is_unknown(measure).any(axis=1)
     n_expected, is_certain = np.zeros(len(design)), np.zeros((len(design), strata.n), dtype=bool)
     n_expected[rows], is_certain[rows] = of_cases.n_expected, of_cases.is_certain
-    sample = Sample(observed, strata, n_expected, is_certain=is_certain, covers=of_cases.covers)
+    of_worlds = (observed, strata, n_expected)
+    sample = Sample(*of_worlds, is_certain=is_certain, covers=of_cases.covers, bounds=of_cases.bounds)
     return respond(sample, measure, confidence_level=confidence_level, is_failed=~is_ok, never_ends=never_ends)
 
 

@@ -54,7 +54,8 @@ class Sensitivity(Result):
         "sigma", in the unit of the response per range of the factor; Sobol: "first", "total", fractions of the
         variance), `estimate`, `low`, `high`, each interval separately, `standard_error`; NaN if `is_refused`. `is_trusted`,
         the same for all, is whether there are enough replications: whether the interval of the mean of the response itself
-        can be trusted at nine tenths of the points (see `Estimates`), or of the quantile.
+        can be trusted at nine tenths of the points (see `Estimates`), or of the quantile. For a fraction it is enough that its
+        interval is at most a tenth of the largest difference between points.
     factors : DataFrame
         One row per factor: `factor`; its range `over`; `is_inert`, whether it never changed the response; and its direction.
         `slope` is the least-squares change of the response over the range of the factor, from pairs of points that differ
