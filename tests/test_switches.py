@@ -555,7 +555,7 @@ def test_interactions_of_few_or_equal_values():
     assert estimate_interaction(two, two, two, two + 1, confidence_level=0.95)[:4] == (1, 1, 1, 0)
 
 
-def conclusion(values, *, subject=0, feasibility=None):
+def conclusion(values, *, subject=0, has_base=True, feasibility=None):
     """Conclude from made-up values, by policy and replication."""
     rule = Rule(Measure("makespan_s"), "min", 0.95)
     names = [f"p{place}" for place in range(len(values))]
@@ -563,7 +563,7 @@ def conclusion(values, *, subject=0, feasibility=None):
     feasibility = tuple(feasibility or [MET] * len(values))
     zeros = np.zeros(len(values))
     standings = Standings(tuple(names), values, estimates, feasibility, zeros, zeros.astype(bool))
-    return conclude(standings, rule, subject=subject, base=subject)
+    return conclude(standings, rule, subject=subject, base=subject if has_base else None)
 
 
 def test_margins_are_covered():
@@ -605,6 +605,8 @@ def test_a_choice_is_certain_only_if_requirements_are():
     assert (wild.choice, wild.is_sure, wild.reason) == ("p2", True, "p2 seems better")
     may_miss = Feasibility(is_met=True, verdict="undecided", broken=(), is_known=True)
     assert conclusion(values, feasibility=[MET, may_miss]).reason == "p1 seems better"
+    either = conclusion(values, has_base=False, feasibility=[MET, may_miss])
+    assert (either.choice, either.is_sure, either.reason) == ("p1", True, "seems to meet the requirements")
     seems_to_break = conclusion(values[::-1], feasibility=[undecided, MET])
     assert (seems_to_break.choice, seems_to_break.reason) == ("p1", "p0 seems to break x")
     assert flipped.margin[0] == pytest.approx(-1)

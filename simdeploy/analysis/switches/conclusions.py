@@ -131,7 +131,9 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
         margin = Span(estimate, low, high, bool(is_trusted))
         rival = names[rivals[int(gaps.estimate[rivals, subject].argmin())]]
     verdicts = [feasibility.verdict for feasibility in standings.feasibility]
+    is_shown = False  # whether what makes the choice better is certain; that of another policy may be
     if base is None:
+        is_shown = choice is not None and verdicts[choice] == "met"
         is_sure = any(v == "met" for v in verdicts) if choice is not None else all(v == "not met" for v in verdicts)
     elif choice == base:
         is_sure = verdicts[base] == "met" and all(
@@ -140,8 +142,7 @@ def conclude(standings: Standings, rule: Rule, *, subject: int, base: int | None
     else:
         is_better = (np.array(verdicts) == "met") & (gaps.sure_high[:, base] < 0)
         is_sure = verdicts[base] == "not met" or bool(is_better.any())
-    # The base may certainly not be the best although the apparent best is too uncertain.
-    is_shown = is_sure if base is None or choice in (None, base) else bool(is_better[choice])
+        is_shown = choice is not None and bool(is_better[choice])
     why = _why_not(standings, choice, base, is_shown=is_shown)
     return Conclusion(None if choice is None else names[choice], True, is_sure, margin, rival, why)
 
