@@ -537,7 +537,7 @@ def test_the_picture_of_sobol():
 @pytest.mark.parametrize("method", ["morris", "sobol"])
 def test_the_picture_shows_the_direction(method):
     """Beside each bar stands the response's direction as the factor rises; factors without effect have no mark. [contract]"""
-    names = {"up": "rises", "down": "falls", "hill.of.a.very.long.name.indeed": "unclear", "nothing": "no effect"}
+    names = {"up": "rises", "down": "falls", "hill.of.a.very.long.name.indeed": "unclear", "nothing": "no effect seen"}
     design = design_sensitivity(dict.fromkeys(names, (0.0, 1.0)), method=method, size=64)
     points = design.points
     hill = -20 * (points["hill.of.a.very.long.name.indeed"] - 0.5) ** 2

@@ -128,7 +128,7 @@ def _name_directions(ax: Axes, result: Sensitivity, factors: list[str]) -> None:
     for place, name in enumerate(factors):
         row = by_name[name]
         text = _DIRECTIONS.get(row["direction"], "" if math.isnan(row["slope"]) else "unclear")
-        text = "no effect" if row["is_inert"] else text
+        text = "no effect seen" if row["is_inert"] else text
         write_beside(ax, place, text, color=style.INK if row["direction"] in _DIRECTIONS else style.DARK_GREY)
     if measure_axes(ax)[0] > NARROW_PT:  # else the legend needs the room
         ax.annotate(
