@@ -274,7 +274,7 @@ def test_a_kind_without_a_hit_counts_at_its_limit(method: str) -> None:
 
 def plain_part(kind: Kind, happened: np.ndarray) -> Part:
     """Return the estimate of a kind from rollouts without a tilt."""
-    n, n_hits = len(happened), int(happened.sum())
+    n, n_hits = len(happened), int((happened > 0).sum())
     doubts = () if n_hits else (Doubt("the event occurred in none"),)
     limit = exact_limit(n_hits, n, 0.95)
     return Part(kind, happened, np.ones(n), n, 0, n_hits, n_hits, n, n, 1.0, doubts, limit)
@@ -300,6 +300,22 @@ def test_a_kind_that_nearly_always_hits_is_covered(good: float) -> None:
             assert 0.02 * (1 - row["low"]) / 4 < found["standard_error"] < 0.02 * (1 - row["low"])
             assert 1e6 < found["plain_rollouts"] < 1e8
     assert n_covered >= experiments * (0.95 - 4 * np.sqrt(0.95 * 0.05 / experiments))
+
+
+@pytest.mark.parametrize("n_kinds", [1, 2])
+def test_few_runs_that_differ_much_are_covered(n_kinds: int) -> None:
+    """Ten runs that differ as much as those of splitting, of which those with one large run are refused, are covered. [oracle]"""
+    generator, experiments, n_covered = np.random.default_rng(5), 400, 0
+    kinds = [Kind(str(number), 1 / n_kinds, world(EARLY), 0, 0, 1) for number in range(n_kinds)]
+    for _ in range(experiments):
+        parts = []
+        while len(parts) < n_kinds:
+            happened = 1e-5 * generator.lognormal(-0.5, 1, 10)
+            if happened.max() <= 0.4 * happened.sum():
+                parts.append(replace(plain_part(kinds[len(parts)], happened), n_plain=0, doubts=()))
+        found = combine(parts, 1.0, 0.95, 0)
+        n_covered += found["low"] <= 1e-5 <= found["high"]
+    assert n_covered >= find_least_covered(experiments)
 
 
 def test_a_kind_of_which_all_rollouts_failed_prevents_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from simdeploy.errors import plural
 from simdeploy.statistics.estimators import Estimate
 from simdeploy.statistics.intervals import mean_interval
+from simdeploy.statistics.levels import events_beyond_one
 
 if TYPE_CHECKING:
     from simdeploy.scenario.measures import Measure
@@ -289,10 +290,13 @@ def ratio(upper: np.ndarray, lower: np.ndarray) -> tuple[float, float]:
     return value, math.sqrt(float((residuals**2).sum()) * n / (n - 1)) / below
 
 
-def log_interval(value: float, error: float, degrees: float, confidence_level: float) -> tuple[float, float]:
-    r"""Return an interval of a positive number that is symmetric on a log scale: :math:`p e^{\pm t s/p}`.
+def log_interval(
+    value: float, error: float, degrees: float, confidence_level: float, beyond: float = 0.0
+) -> tuple[float, float]:
+    r"""Return an interval of a positive number on a log scale: from :math:`p e^{-t s/p}` to :math:`p e^{\sqrt{(t s)^2 + b^2}/p}`.
 
-    It suits estimates of small probabilities, which are skewed, and is always above 0.
+    It suits estimates of small probabilities, which are skewed, and is always above 0. `beyond`, b, is what a sample with too few large
+    values may lack (`find_beyond`).
 
     Examples
     --------
@@ -304,8 +308,22 @@ def log_interval(value: float, error: float, degrees: float, confidence_level: f
 
     if not value > 0 or math.isnan(error):
         return math.nan, math.nan
-    reach = min(float(stdtrit(degrees, (1 + confidence_level) / 2)) * error / value, 700.0)
-    return value * math.exp(-reach), value * math.exp(reach)
+    reach = float(stdtrit(degrees, (1 + confidence_level) / 2)) * error
+    down, up = (min(distance / value, 700.0) for distance in (reach, math.hypot(reach, beyond)))
+    return value * math.exp(-down), value * math.exp(up)
+
+
+def find_beyond(values: np.ndarray, confidence_level: float) -> float:
+    """Return by how much a mean rises if values as large as the largest are as frequent as the upper limit of their rate.
+
+    Examples
+    --------
+    >>> round(find_beyond(np.array([0.0, 0.0, 0.0, 4.0]), 0.95), 3)
+    3.429
+    """
+    if not len(values):
+        return 0.0
+    return events_beyond_one(confidence_level) / len(values) * float(values.max() - values.mean())
 
 
 def _quantile(x: np.ndarray, w: np.ndarray, quantile: float, confidence_level: float) -> Estimate:

@@ -15,7 +15,7 @@ from simdeploy.errors import plural
 from simdeploy.result import make_frame
 from simdeploy.statistics.intervals import proportion_interval
 from simdeploy.statistics.levels import normal_quantile
-from simdeploy.statistics.weights import log_interval, plain_mean
+from simdeploy.statistics.weights import find_beyond, log_interval, plain_mean
 
 # Errors below this fraction of the estimate are rounding errors.
 ROUNDING = 1e-9
@@ -51,7 +51,8 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     With known probabilities :math:`p_k` of the kinds, the estimate is :math:`\sum p_k \hat q_k / c` and its error
     :math:`(\sum p_k^2 s_k^2)^{1/2} / c` (Cochran 1977 [1]_, sections 5.3 and 5.4), where c is the probability of the
     condition. If c is estimated, too, the error is that of a ratio. Kinds of plain rollouts have exact limits, the others together
-    a log interval with Satterthwaite's degrees of freedom [1]_ (section 5.4, eq. 5.16); they are combined by the method of Zou and
+    a log interval with Satterthwaite's degrees of freedom [1]_ (section 5.4, eq. 5.16), whose upper limit allows for large values that
+    the sample lacks; they are combined by the method of Zou and
     Donner (2008 [2]_). Doubts about a kind are ignored if its part is below a tenth of the rest even at its upper limit, which is then
     added to the upper end of the interval.
 
@@ -126,7 +127,11 @@ def _join_limits(
     if squares.any():
         degrees = np.array([len(part.happened) - 1 for part in parts if not part.n_plain])
         freedom = float(squares.sum() ** 2 / (squares**2 / np.maximum(degrees, 1)).sum())
-        low, high = log_interval(centre, math.sqrt(squares.sum()), freedom, level)
+        beyond = [
+            0.0 if part.n_plain else scale * find_beyond(part.happened - slope * part.concerned, level)
+            for part, scale in zip(parts, scales, strict=True)
+        ]
+        low, high = log_interval(centre, math.sqrt(squares.sum()), freedom, level, math.hypot(*beyond))
     if is_weighted.all():
         return low, high
     reaches = [(scale, *_exact_reach(part, slope, level)) for part, scale in zip(parts, scales, strict=True)]
@@ -181,7 +186,8 @@ def _tabulate(
     for part, amount, estimate in zip(parts, amounts.tolist(), q.tolist(), strict=True):
         is_open = bool(part.doubts)
         error = _find_error(part, 0.0, confidence_level)
-        low, high = log_interval(estimate, error, len(part.happened) - 1, confidence_level)
+        beyond = find_beyond(part.happened, confidence_level)
+        low, high = log_interval(estimate, error, len(part.happened) - 1, confidence_level, beyond)
         if part.n_plain:
             low, high = proportion_interval(round(estimate * part.n_plain), part.n_plain, confidence_level)
         rows.append(
