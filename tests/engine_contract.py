@@ -100,6 +100,14 @@ class EngineContract:
         scenario = make_scenario(fleet=fleet, release=ZONE_3_FAILS, orchestrator=orchestrator, operator=operator)
         assert self.run(scenario, rolling(max_failed_nodes=0))["stopped_at_s"] == stopped_at
 
+    def test_a_wave_that_is_passed_over(self, make_scenario):
+        """A wave without a verdict has its end, too: limits are next judged at the end of the next wave. [contract]"""
+        slow = {"name": "slow", "nodes": [9], "update_duration": 100}
+        fleet = {**TEN, "classes": [{"name": "gone", "nodes": [0], "down": True}, slow]}
+        orchestrator = switches(limits_judged="wave_end", unreachable_nodes="skip")
+        scenario = make_scenario(fleet=fleet, release=ZONE_3_FAILS, orchestrator=orchestrator)
+        assert self.run(scenario, canary(1, max_failed_nodes=0, auto_promote=True))["stopped_at_s"] == 100
+
     @pytest.mark.parametrize(
         ("of", "sample", "stopped_at"),
         [("fleet", 0, None), ("resolved", 0, 120), ("resolved", 7, None), ("wave", 0, None)],

@@ -34,7 +34,8 @@ def judge(run):
     # A sliding wave ends with the rollout.
     at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
     is_crossed_now = alarm
-    if alarm or (run.news and not (at_wave_end and run.waves_over == run.waves_judged)):
+    # A wave may be over without a further verdict, if its last nodes were passed over.
+    if alarm or (run.waves_over > run.waves_judged if at_wave_end else run.news):
         run.news = False
         run.waves_judged = run.waves_over
         judged_before = run.first_unjudged

@@ -58,10 +58,9 @@ class Judging:
             self._needs_judging |= self._success_matters
 
     def _find_whether_success_matters(self) -> bool:
-        """Tell whether a node's success may cross a limit: limits are judged later than failures, or need a minimum sample."""
+        """Tell whether a node's success may cross a limit: failures count later than they are heard, or need a minimum sample."""
         limits = self._site.terms.limits
-        is_late = self._at_wave_end or self._switches.reporting_delay_ns > 0
-        return is_late or (limits is not None and limits.minimum_sample > 0)
+        return self._switches.reporting_delay_ns > 0 or (limits is not None and limits.minimum_sample > 0)
 
     def count_try(self) -> None:
         """Count a failed try of a node that is tried again, if limits count tries."""
@@ -75,7 +74,9 @@ class Judging:
         if not alarm and self._deadlines.are_set and not self._pacing.completes_now:
             alarm = self._deadlines.take_message()
         lost = self._take_lost_wave() if self._dispatcher.lost_wave is not None else None
-        crossed = self._judge_limits(alarm) if alarm or self._needs_judging else None
+        # A wave may be over without a further verdict, if its last nodes were passed over.
+        is_due = self._dispatcher.waves_over > self._waves_judged if self._at_wave_end else self._needs_judging
+        crossed = self._judge_limits(alarm) if alarm or is_due else None
         return crossed or lost or self._find_stuck()
 
     def judge_anew(self) -> None:
@@ -89,8 +90,6 @@ class Judging:
 
     def _judge_limits(self, alarm: str | None) -> str | None:
         """Say what is crossed, given an alarm or new verdicts."""
-        if not alarm and self._at_wave_end and self._dispatcher.waves_over == self._waves_judged:
-            return None
         self._needs_judging = False
         self._waves_judged = self._dispatcher.waves_over
         judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
