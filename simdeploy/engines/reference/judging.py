@@ -75,8 +75,7 @@ class Judging:
             alarm = self._deadlines.take_message()
         lost = self._take_lost_wave() if self._dispatcher.lost_wave is not None else None
         # A wave may be over without a further verdict, if its last nodes were passed over.
-        is_due = self._dispatcher.waves_over > self._waves_judged if self._at_wave_end else self._needs_judging
-        crossed = self._judge_limits(alarm) if alarm or is_due else None
+        crossed = self._judge_limits(alarm) if alarm or self._needs_judging or self._at_wave_end else None
         return crossed or lost or self._find_stuck()
 
     def judge_anew(self) -> None:
@@ -90,6 +89,8 @@ class Judging:
 
     def _judge_limits(self, alarm: str | None) -> str | None:
         """Say what is crossed, given an alarm or new verdicts."""
+        if not alarm and self._at_wave_end and self._dispatcher.waves_over == self._waves_judged:
+            return None
         self._needs_judging = False
         self._waves_judged = self._dispatcher.waves_over
         judged_before, self._first_unjudged = self._first_unjudged, self._count_leading_waves_over()
