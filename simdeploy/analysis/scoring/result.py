@@ -59,17 +59,17 @@ class Score(Result):
     Attributes
     ----------
     probabilities : DataFrame
-        One row per `event` (the release is defective; the rollout completes). A rollout counts once in each tenth of the forecast
-        probability (bin), by its first answer there. The mean forecast probability (`called`), and the fraction of these answers whose event `happened`; the `brier` score (0 is
-        perfect) with its interval and its parts (`reliability`, `resolution`, `uncertainty`); and by how much it is lower than the score of
-        the probability before anything was seen (`gain`). The `verdict` says whether the first bin that is inconsistent with what happened
-        was forecast too low or too high.
+        One row per `event` (the release is defective; the rollout completes). A rollout counts once in each tenth of the forecast probability
+        (bin), by its first answer there. The mean forecast probability (`called`), and the fraction of these answers whose event
+        `happened`; the `brier` score (0 is perfect) with its interval and its parts (`reliability`, `resolution`, `uncertainty`); and by
+        how much it is lower than the score of the probability before anything was seen (`gain`). The `verdict` says whether the first bin
+        that is inconsistent with what happened was forecast too low or too high.
     bins : DataFrame
         The same by tenths of the forecast probability; `low` and `high` bound the fraction that `happened`.
     times : DataFrame
-        How often the actual time left was in the middle 95 % of its forecast (`covered`), below it (`earlier`) or above (`later`): in the
-        first answer about each rollout, and in the first with a forecast median of `from_s` to `to_s`. The `verdict` says whether 95 % is too low (forecasts are too wide) or too
-        high (too narrow).
+        How often the actual time left was in the middle 95 % of its forecast (`covered`), below it (`earlier`) or above (`later`): in the first
+        answer about each rollout, and in the first with a forecast median of `from_s` to `to_s`. The `verdict` says whether 95 % is too
+        low (forecasts are too wide) or too high (too narrow).
     answers : DataFrame
         One row per answer in the log: what it said, what happened (NaN if unknown), and its `use`: "scored"; "no outcome" is known;
         "undecided", because the answer was not trusted; the rollout was "over"; or "canceled", which a forecast of going on doesn't cover.

@@ -70,10 +70,11 @@ def score(
 
     Notes
     -----
-    A rollout is identified by the id of its deployment object, or else by `created_at`. Answers about one rollout share its outcome, so
-    each rollout counts once in each tenth of probability and each horizon, by its first answer there [1]_. How many answers follow
-    depends on the outcome: a defective release may soon be stopped. So averages over the answers of a rollout would be biased. If somebody canceled a rollout, it is unknown how it would have gone on. So unless the forecast
-    allowed for cancellation, only its probability of a defect is scored. If advice was followed, that affects many defective releases.
+    A rollout is identified by the id of its deployment object, or else by `created_at`. Answers about one rollout share its outcome, so each
+    rollout counts once in each tenth of probability and each horizon, by its first answer there [1]_. How many answers follow depends on
+    the outcome: a defective release may soon be stopped. So averages over the answers of a rollout would be biased. If somebody canceled
+    a rollout, it is unknown how it would have gone on. So unless the forecast allowed for cancellation, only its probability of a defect
+    is scored. If advice was followed, that affects many defective releases.
 
     References
     ----------
