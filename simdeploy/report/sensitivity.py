@@ -34,10 +34,10 @@ def tell(result: Sensitivity) -> str:
         return wording.join_answer([f"What moves {subject} is unknown: {_say_left_out(result)}", _say_remedy(result)])
     if result.is_constant:
         n = len(result.factors)
-        factors = f"the {n} factors" if n > 1 else "the factor"
-        text = f"None of {factors} moves {subject}" if n > 1 else f"The factor doesn't move {subject}"
         if not result.indices["is_trusted"].all():
-            text = f"No effect of {factors} on {subject} was seen"
+            text = f"No effect of {f'the {n} factors' if n > 1 else 'the factor'} on {subject} was seen"
+        else:
+            text = f"None of the {n} factors moves {subject}" if n > 1 else f"The factor doesn't move {subject}"
         return wording.join_answer([f"{text}: it is the same at every point", left_out])
     short, scale = short_names(result), index_scale(result)
     inert = set(result.factors["factor"][result.factors["is_inert"]])

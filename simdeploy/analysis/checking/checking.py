@@ -55,11 +55,11 @@ class Check(Result):
     Attributes
     ----------
     verdicts : DataFrame
-        One row per policy and requirement: `policy`, `requirement` as text, its parts `of`, `quantile`, `given`,
-        `at_most`, `at_least`; `verdict` ("met", "not met", "undecided"), `estimate`, the bounds `low` and `high`, `n`
+        One row per policy and requirement: `policy`, `requirement` as text, its parts `of`, `quantile`, `given`, `at_most`,
+        `at_least`; `verdict` ("met", "not met", "undecided"), `estimate`, the bounds `low` and `high`, `n`
         (observations used), `replications` (needed), `unknown_fraction` (share of rollouts that never end, so their
-        value is unknown), `may_be_decided` (undecided, but a larger budget may decide it), `lacks_records` (undecided because there are too few
-        rollouts on record), and the `reason` if undecided.
+        value is unknown), `may_be_decided` (undecided, but a larger budget may decide it), `lacks_records` (undecided
+        because there are too few rollouts on record), and the `reason` if undecided.
     confidence_level : float
         Holds for each verdict and each bound separately, at any look.
     looks : tuple of int

@@ -56,11 +56,12 @@ class Discovery(Result):
     requirements : tuple of Requirement
         A world breaks if one of them isn't met.
     boxes : DataFrame
-        One row per box, in the order of search: `box`; `is_found`, whether the held-out worlds confirm it, and `is_sure`, whether
-        they do so even if none of its undecided worlds breaks; its `limits` in words; `density`, the fraction of its worlds that break, and `coverage`, the fraction of all breaking worlds
-        that it contains, each with `_low` and `_high`, which allow for undecided worlds; `mass`, its fraction of the worlds; `n`, `n_broken` and
-        `n_undecided` of its worlds; `density_outside`; and `p_value`, the probability of such a density by chance. All
-        in held-out worlds; for the second box, in those outside the first one, except for the coverage.
+        One row per box, in the order of search: `box`; `is_found`, whether the held-out worlds confirm it, and `is_sure`, whether they do
+        so even if none of its undecided worlds breaks; its `limits` in words; `density`, the fraction of its worlds that break,
+        and `coverage`, the fraction of all breaking worlds that it contains, each with `_low` and `_high`, which allow for
+        undecided worlds; `mass`, its fraction of the worlds; `n`, `n_broken` and `n_undecided` of its worlds; `density_outside`;
+        and `p_value`, the probability of such a density by chance. All in held-out worlds; for the second box, in those outside
+        the first one, except for the coverage.
     limits : DataFrame
         One row per box and factor: `box`, `factor`, `low` and `high` (infinite without a limit), `values` of an
         unordered factor, `limits` in words, and `quasi_p`, the probability of such a density without them.

@@ -49,12 +49,11 @@ def combine(parts: Sequence[Part], condition: float | None, confidence_level: fl
     Notes
     -----
     With known probabilities :math:`p_k` of the kinds, the estimate is :math:`\sum p_k \hat q_k / c` and its error
-    :math:`(\sum p_k^2 s_k^2)^{1/2} / c` (Cochran 1977 [1]_, sections 5.3 and 5.4), where c is the probability of the
-    condition. If c is estimated, too, the error is that of a ratio. Kinds of plain rollouts have exact limits, the others together
-    a log interval with Satterthwaite's degrees of freedom [1]_ (section 5.4, eq. 5.16), whose upper limit allows for large values that
-    the sample lacks; they are combined by the method of Zou and
-    Donner (2008 [2]_). Doubts about a kind are ignored if its part is below a tenth of the rest even at its upper limit, which is then
-    added to the upper end of the interval.
+    :math:`(\sum p_k^2 s_k^2)^{1/2} / c` (Cochran 1977 [1]_, sections 5.3 and 5.4), where c is the probability of the condition. If c is
+    estimated, too, the error is that of a ratio. Kinds of plain rollouts have exact limits, the others together a log interval with
+    Satterthwaite's degrees of freedom [1]_ (section 5.4, eq. 5.16), whose upper limit allows for large values that are missing from
+    the sample. Both are combined by the method of Zou and Donner (2008 [2]_). Doubts about a kind are ignored if its part is below
+    a tenth of the rest even at its upper limit, which is then added to the upper end of the interval.
 
     References
     ----------
