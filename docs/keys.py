@@ -1,23 +1,32 @@
-"""Generate the tables of keys in the documents from the schema of a scenario file: ``python docs/keys.py``.
+"""Generate the tables of keys in the documents from the schema of a scenario file, and those of responses: ``python docs/keys.py``.
 
-A comment above a table names a section of the schema, and the keys if not all are meant: ``<!-- keys: ClassSection; name, share -->``.
+A comment above a table names a section of the schema, and the keys if not all are meant: ``<!-- keys: ClassSection; name, share -->``,
+or ``<!-- keys: OrchestratorSection; not preset -->``. ``<!-- responses -->`` is above the table of responses, and
+``<!-- responses: names -->`` above an item of a list that names those that are numbers.
 """
 
 from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+import textwrap
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from website.file_format import find_sections
 
 from simdeploy import scenario_schema
+from simdeploy.responses import ALL_RESPONSES
 
-DOCUMENTS = [Path(__file__).with_name(name) for name in ("scenario-file.md", "general-policy.md")]
+DOCUMENTS = [
+    Path(__file__).with_name(name) for name in ("scenario-file.md", "general-policy.md", "model.md", "reference.md")
+]
 
-_TABLE = re.compile(r"^<!-- keys: (?P<section>[^;\n]+?)(?:; (?P<keys>[^\n]+))? -->\n\n(?:\|.*\n)*", re.MULTILINE)
+_TABLE = re.compile(r"^<!-- keys: (?P<section>[^;\n]+?)(?:; (?P<but>not )?(?P<keys>[^\n]+))? -->\n\n(?:\|.*\n)*", re.MULTILINE)
+_RESPONSES = re.compile(
+    r"^(?P<mark><!-- responses(?P<names>: names)? -->\n\n)(?:(?:\|.*\n)+|- .*\n(?:  .*\n)*)", re.MULTILINE
+)
 _DEFAULT = re.compile(r"; default:? (.*?)\.(?= |$)")
 # Code, or a name of several words.
 _NAME = re.compile(r"`[^`]*`|\b([a-z]+(?:[._][a-z]+)+)\b")
@@ -25,18 +34,30 @@ _MOST_WORDS = 10  # in a table
 
 
 def renew(text: str) -> str:
-    """Return the text of a document with its tables generated anew from the schema."""
+    """Return the text of a document with its tables generated anew."""
     sections = {section.title: section.schema for section in find_sections()} | scenario_schema()["$defs"]
 
     def write(found: re.Match[str]) -> str:
         schema = sections[found["section"]]
-        keys = found["keys"].split(", ") if found["keys"] else list(schema["properties"])
+        named = found["keys"].split(", ") if found["keys"] else []
+        keys = [key for key in schema["properties"] if key not in named] if found["but"] or not named else named
         keys.sort(key=lambda key: key not in schema.get("required", ()))
         rows = [(f"`{key}`", *_describe(key, schema, sections)) for key in keys]
-        lines = [f"| {' | '.join(row)} |\n" for row in [("key", "default", "meaning"), ("---",) * 3, *rows]]
-        return f"{found[0].partition('|')[0].rstrip()}\n\n{''.join(lines)}"
+        return f"{found[0].partition('|')[0].rstrip()}\n\n{_make_table(('key', 'default', 'meaning'), rows)}"
 
-    return _TABLE.sub(write, text)
+    return _RESPONSES.sub(_write_responses, _TABLE.sub(write, text))
+
+
+def _make_table(heading: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    return "".join(f"| {' | '.join(row)} |\n" for row in [heading, ("---",) * len(heading), *rows])
+
+
+def _write_responses(found: re.Match[str]) -> str:
+    if found["names"]:
+        names = ", ".join(f"`{response.name}`" for response in ALL_RESPONSES if response.dtype != "str")
+        return f"{found['mark']}{textwrap.fill(f'- {names}', 120, subsequent_indent='  ')}\n"
+    rows = ((f"`{response.name}`", response.dtype, response.unit) for response in ALL_RESPONSES)
+    return found["mark"] + _make_table(("column", "type", "unit"), rows)
 
 
 def _describe(key: str, section: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> tuple[str, str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from simdeploy.responses import ALL_RESPONSES
+
 STATES = ("pending", "in_progress", "paused", "completed", "failed", "canceled")
 TERMINAL_STATES = frozenset({"completed", "failed", "canceled"})
 NODE_STATUSES = (
@@ -21,35 +23,8 @@ NODE_STATUSES = (
 GATES = ("threshold", "pooled", "sprt", "e_process", "baseline", "bayes", "cusum")
 VERDICTS = ("completed_good", "stopped_defective", "false_alarm", "escaped")
 
-# Responses of model section 5 and the pandas type of their column.
-RESPONSES = {
-    "state": "str",
-    "release": "str",
-    "verdict": "str",
-    "makespan_s": "float64",
-    "stopped_at_s": "float64",
-    "restored_at_s": "float64",
-    "waves": "Int64",
-    "updated_nodes": "Int64",
-    "failed_nodes": "Int64",
-    "touched_nodes": "Int64",
-    "peak_exposed_nodes": "Int64",
-    "blast_radius": "float64",
-    "exposed_node_s": "float64",
-    "defective_node_s": "float64",
-    "failed_requests_excess": "float64",
-    "unavailable_node_s": "float64",
-    "min_in_service_fraction": "float64",
-    "unavailable_excess_node_s": "float64",
-    "unrestored_nodes": "float64",
-    "lost_requests": "float64",
-    "lost_requests_excess": "float64",
-    "shed_requests": "float64",
-    "shed_requests_excess": "float64",
-    "min_capacity_ratio": "float64",
-    "decision_windows": "Int64",
-    "decision_requests": "Int64",
-}
+# The responses, and the pandas type of their columns.
+RESPONSES: dict[str, str] = {response.name: response.dtype for response in ALL_RESPONSES}
 
 # The interval of a mean is trusted from this many worlds on, if no world has a larger weight, and if at least this many are
 # expected of each kind of release. With less, it too often misses events of one rollout in a hundred, which may cost any amount.

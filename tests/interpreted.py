@@ -40,17 +40,17 @@ class Interpreted:
     modules: dict[str, ModuleType]
 
     def run(self, scenario: Scenario, *, seed: int = 0, count: int = 1) -> tuple[np.ndarray, np.ndarray]:
-        """Run replications of all policies; return their whole numbers and the rows of policies and replications."""
-        kernel, outcomes = self.modules["kernel"], self.modules["outcomes"]
+        """Run replications of all policies; return their outcomes, and the place of each policy's and replication's."""
+        kernel = self.modules["kernel"]
         _memory, records = self.begin(scenario, seed=seed)
         rows = len(scenario.policies) * count
-        whole, real = np.empty((rows, outcomes.N_WHOLE), np.int64), np.empty((rows, outcomes.N_REAL))
+        outcomes = np.empty(rows, self.modules["outcomes"].OUTCOME)
         index = np.empty((count, len(scenario.policies)), np.int32)
         self.counts.clear()
         with np.errstate(all="ignore"):
-            ends = kernel._run(records, 0, whole, real, index, np.zeros(2, np.int64))
+            ends = kernel._run(records, 0, outcomes, index, np.zeros(2, np.int64))
         assert ends == kernel.DONE
-        return whole, index.T
+        return outcomes, index.T
 
     def begin(self, scenario: Scenario, *, seed: int = 0) -> tuple[Any, Any]:
         """Make the tables of all policies; return their owner, and the table of the run's record."""

@@ -142,12 +142,12 @@ def test_bundles_that_are_not_enough():
     policies = list(scenario.policies.values())
     memory = Memory(lower(scenario, policies, TYPES[policies[0].identity.type]), 3)
     memory.run["all_bundled"] = True
-    rows = np.empty((16, outcomes.N_WHOLE), np.int64), np.empty((16, outcomes.N_REAL))
+    rows = np.empty(16, outcomes.OUTCOME)
     index = np.empty((8, len(policies)), np.int32)
-    assert kernel.run_replications(memory.run, 0, *rows, index, np.zeros(2, np.int64)) == kernel.DONE
+    assert kernel.run_replications(memory.run, 0, rows, index, np.zeros(2, np.int64)) == kernel.DONE
     block = run_compiled(scenario, policies, seed=3, first=0, count=8)
     np.testing.assert_array_equal(
-        rows[1][index.T, outcomes.EXPOSED], block.numbers["exposed_node_s"][block.index], strict=True
+        rows["exposed_node_s"][index.T], block.numbers["exposed_node_s"][block.index], strict=True
     )
 
 

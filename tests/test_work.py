@@ -48,16 +48,11 @@ def test_work_per_node_update(interpreted: Interpreted, name: str) -> None:
     case = CASES[name]
     scenario = bench_1000({**SMALL, **case.changes})
     count = 10 if case.stops else 1
-    whole, index = interpreted.run(scenario, count=count)
+    outcomes, index = interpreted.run(scenario, count=count)
     block = run_compiled(scenario, list(scenario.policies.values()), seed=0, first=0, count=count)
-    columns = interpreted.modules["outcomes"]
     updates = 0
-    for column, response in (
-        ("UPDATED", "updated_nodes"),
-        ("FAILED_NODES", "failed_nodes"),
-        ("TOUCHED", "touched_nodes"),
-    ):
-        found = whole[index, getattr(columns, column)]
+    for response in ("updated_nodes", "failed_nodes", "touched_nodes"):
+        found = outcomes[response][index]
         np.testing.assert_array_equal(found, block.numbers[response][block.index])
         updates += int(found.sum()) if response != "touched_nodes" else 0
     assert updates == NODES * count or case.stops

@@ -11,10 +11,10 @@ import pytest
 from small import maybe_bad, rolling
 
 from simdeploy import Scenario
-from simdeploy.engines.compiled import outcomes as at
 from simdeploy.engines.compiled.kernel import DONE, run_replications
 from simdeploy.engines.compiled.lowering import lower
 from simdeploy.engines.compiled.memory import Memory
+from simdeploy.engines.compiled.outcomes import OUTCOME
 from simdeploy.engines.compiled.run import RUN
 from simdeploy.rules.deployment_types import TYPES
 from simdeploy.scenario import ScenarioPolicy
@@ -49,15 +49,21 @@ def grid(scenario: Scenario, rates: Sequence[float] = RATES, sizes: Sequence[int
 
 def follow(
     scenario: Scenario, policies: list[ScenarioPolicy], *, may_bundle: bool = True
-) -> tuple[dict[str, int], np.ndarray, np.ndarray, np.ndarray]:
-    """Return the counted work, the index of outcomes, and their whole and real numbers."""
+) -> tuple[dict[str, int], np.ndarray, np.ndarray]:
+    """Return the counted work, the index of outcomes, and the outcomes."""
     memory = Memory(lower(scenario, policies, TYPES[policies[0].identity.type], may_bundle=may_bundle), seed=3)
     rows = len(policies) * REPLICATIONS
-    whole, real = np.empty((rows, at.N_WHOLE), np.int64), np.empty((rows, at.N_REAL))
+    outcomes = np.empty(rows, OUTCOME)
     index, progress = np.empty((REPLICATIONS, len(policies)), np.int32), np.zeros(3, np.int64)
-    assert run_replications(memory.run, 0, whole, real, index, progress) == DONE
+    assert run_replications(memory.run, 0, outcomes, index, progress) == DONE
     work = {name.removeprefix("work_"): int(memory.run[name][0]) for name in RUN.names or () if "work_" in name}
-    return work, index.T, whole[: progress[1]], real[: progress[1]]
+    return work, index.T, outcomes[: progress[1]]
+
+
+def assert_equal(outcomes: np.ndarray, others: np.ndarray) -> None:
+    """Compare responses: whole numbers exactly, times up to the last digits."""
+    for name in outcomes.dtype.names or ():
+        np.testing.assert_allclose(outcomes[name], others[name], rtol=1e-12 if outcomes[name].dtype.kind == "f" else 0)
 
 
 def count_distinct(index: np.ndarray, size: int) -> int:
@@ -84,12 +90,10 @@ def test_limits_in_one_pass(percent_of: str, switches: dict[str, Any]) -> None:
     operator = {"undo_after": {"exponential": {"mean": "7m"}}}  # under on_failure: stop
     scenario = bench({"start_failure": 0.08}, release=maybe_bad(), orchestrator=orchestrator, operator=operator)
     policies = grid(scenario, (0.02, 0.1), (7, 40))
-    work, index, whole, real = follow(scenario, policies)
-    alone, index_alone, whole_alone, real_alone = follow(scenario, policies, may_bundle=False)
+    work, index, outcomes = follow(scenario, policies)
+    alone, index_alone, outcomes_alone = follow(scenario, policies, may_bundle=False)
     assert (work["rollouts"], alone["bundles"]) == (0, 0)
-    np.testing.assert_array_equal(whole[index], whole_alone[index_alone])
-    real[:, at.WEIGHT] = real_alone[:, at.WEIGHT] = 1  # nobody writes it without a tilt
-    np.testing.assert_allclose(real[index], real_alone[index_alone], rtol=1e-12)
+    assert_equal(outcomes[index], outcomes_alone[index_alone])
     n_different = [len(set(of_replication)) for of_replication in index.T]
     assert min(n_different) < max(n_different) > 8
 
@@ -110,10 +114,9 @@ def test_one_look_for_all_error_rates(after: Any, fleet: dict[str, Any], deadlin
     bad = {"probability": 1, "defective": True, "error_rate": 0.05, "after": after, "affects": {"share": 0.7}}
     scenario = bench(fleet, release={"bad": bad}, orchestrator={"deadline_starts": deadline_starts})
     policies = grid(scenario, np.linspace(0.02, 0.12, 8).round(3).tolist(), (40,))
-    work, index, whole, real = follow(scenario, policies)
-    _, index_alone, whole_alone, real_alone = follow(scenario, policies, may_bundle=False)
-    np.testing.assert_array_equal(whole[index], whole_alone[index_alone])
-    np.testing.assert_allclose(real[index, : at.WEIGHT], real_alone[index_alone, : at.WEIGHT], rtol=1e-12)
+    work, index, outcomes = follow(scenario, policies)
+    _, index_alone, outcomes_alone = follow(scenario, policies, may_bundle=False)
+    assert_equal(outcomes[index], outcomes_alone[index_alone])
     assert 0 < work["looks"] <= REPLICATIONS * 120
 
 
@@ -127,11 +130,11 @@ def test_an_operator_sees_the_same_in_one_pass(defect: dict[str, Any]) -> None:
     scenario = bench(release={"bad": bad}, operator=operator, orchestrator={"canary_gate": "limits"})
     canaries = {"strategy": "canary", "canary_count": 2, "health_check": {"deadline": "2m", "min_healthy_time": "60s"}}
     policies = [scenario.policy(rolling(20, max_failed_nodes=limit, **canaries)) for limit in LIMITS]
-    work, index, whole, _ = follow(scenario, policies)
-    _, index_alone, whole_alone, _ = follow(scenario, policies, may_bundle=False)
+    work, index, outcomes = follow(scenario, policies)
+    _, index_alone, outcomes_alone = follow(scenario, policies, may_bundle=False)
     assert work["bundles"] > 0
-    np.testing.assert_array_equal(whole[index], whole_alone[index_alone])
-    states = set(whole[index[-1], at.STATE].tolist())
+    assert_equal(outcomes[index], outcomes_alone[index_alone])
+    states = set(outcomes["state"][index[-1]].tolist())
     assert len(states) == 2
 
 
@@ -140,8 +143,8 @@ def test_a_grid_looks_at_each_node_once(kind: str) -> None:
     """A grid draws the nodes with a turn under any policy, examines each at most once, and follows only differences. [contract]"""
     scenario = bench(release=maybe_bad(float(kind == "bad"), 0.08))
     policies = grid(scenario, np.linspace(0.01, 0.2, 20).round(3).tolist())
-    work, index, whole, _ = follow(scenario, policies)
-    n_touched = whole[index, at.TOUCHED].max(axis=0).sum()
+    work, index, outcomes = follow(scenario, policies)
+    n_touched = outcomes["touched_nodes"][index].max(axis=0).sum()
     assert work["sampled"] == n_touched
     assert 0 < work["looks"] <= n_touched
     assert work["fates"] < work["looks"] / 100
@@ -153,8 +156,8 @@ def test_a_defective_release_costs_the_nodes_it_touches() -> None:
     """A policy that stops early draws no node after that wave, and computes the fates of those before it. [contract]"""
     scenario = bench(release=maybe_bad(1.0, 0.2))
     policies = [scenario.policy({**scenario.to_dict()["policies"]["p"], "max_parallel": 20, "max_failed_nodes": 5})]
-    work, index, whole, _ = follow(scenario, policies)
-    n_touched = whole[index[0], at.TOUCHED].sum()
+    work, index, outcomes = follow(scenario, policies)
+    n_touched = outcomes["touched_nodes"][index[0]].sum()
     assert n_touched == 20 * REPLICATIONS
     of_nodes = {"sampled": n_touched, "looks": 0, "fates": n_touched}
     assert work == {**of_nodes, "bundles": REPLICATIONS, "waves": REPLICATIONS, "rollouts": 0}

@@ -9,13 +9,11 @@ import numpy as np
 
 from simdeploy.engines.service import Service
 from simdeploy.units import NS_PER_S
-from simdeploy.vocabulary import WEIGHT
+from simdeploy.vocabulary import RESPONSES, WEIGHT
 
 if TYPE_CHECKING:
     from simdeploy.engines.recording import Recording
     from simdeploy.world.realized import World
-
-_OF_REQUESTS = ("lost_requests", "lost_requests_excess", "shed_requests", "shed_requests_excess", "min_capacity_ratio")
 
 
 def compute_responses(
@@ -35,7 +33,7 @@ def compute_responses(
 
     _, exposed = service.exposed.count_changes(service.end_ns)
     peak = int(exposed.max(initial=0))
-    values: dict[str, Any] = {
+    values: dict[str, Any] = dict.fromkeys(RESPONSES, math.nan) | {
         "state": recording.state,
         "release": world.release.name if world.release else "",
         "verdict": _verdict(recording),
@@ -48,14 +46,6 @@ def compute_responses(
         "touched_nodes": service.touched_nodes,
         "peak_exposed_nodes": peak,
         "blast_radius": peak / total,
-        "exposed_node_s": math.nan,
-        "defective_node_s": math.nan,
-        "failed_requests_excess": math.nan,
-        "unavailable_node_s": math.nan,
-        "min_in_service_fraction": math.nan,
-        "unavailable_excess_node_s": math.nan,
-        "unrestored_nodes": math.nan,
-        **dict.fromkeys(_OF_REQUESTS, math.nan),
         "decision_windows": int(np.count_nonzero(decided)),
         "decision_requests": _decision_requests(recording, decided),
     }
@@ -85,12 +75,22 @@ def _compute_requests(world: World, service: Service) -> dict[str, float]:
         lost_anyway = requests.lost_within(service.down_anyway.clipped(0, end_ns))
         lost += requests.lost_within(service.down_after)
         lost_anyway += requests.lost_within(service.down_after_anyway)
-        return dict(zip(_OF_REQUESTS, (lost, lost - lost_anyway, 0.0, 0.0, math.nan), strict=True))
+        return {
+            "lost_requests": lost,
+            "lost_requests_excess": lost - lost_anyway,
+            "shed_requests": 0.0,
+            "shed_requests_excess": 0.0,
+        }
     shed = sum(pool.shed for pool in requests.pools)
     shed_anyway = sum(pool.shed for pool in service.requests_anyway.pools)
     lowest = min(pool.lowest_ratio for pool in requests.pools)
-    ratio = lowest if lowest < math.inf else math.nan
-    return dict(zip(_OF_REQUESTS, (0.0, 0.0, shed, shed - shed_anyway, ratio), strict=True))
+    return {
+        "lost_requests": 0.0,
+        "lost_requests_excess": 0.0,
+        "shed_requests": shed,
+        "shed_requests_excess": shed - shed_anyway,
+        "min_capacity_ratio": lowest if lowest < math.inf else math.nan,
+    }
 
 
 def _verdict(recording: Recording) -> str | float:

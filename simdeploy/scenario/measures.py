@@ -11,6 +11,7 @@ from numbers import Real
 from typing import TYPE_CHECKING, Any, Literal
 
 from simdeploy.errors import InputError, Problem, listed, nearest, shorten
+from simdeploy.responses import ALL_RESPONSES
 from simdeploy.units import NS_PER_S, parse_duration
 from simdeploy.vocabulary import COSTS, RESPONSES, STATES, VERDICTS
 
@@ -22,8 +23,8 @@ NUMBERS = (*(name for name, dtype in RESPONSES.items() if dtype != "str"), *COST
 SORTS = ("good", "defective")
 PASSED = "passed_canary"
 EVENTS = (*VERDICTS, *STATES, *SORTS, PASSED)
-FRACTIONS = ("blast_radius", "min_in_service_fraction")
-DURATIONS = ("makespan_s", "stopped_at_s", "restored_at_s")
+FRACTIONS = tuple(response.name for response in ALL_RESPONSES if response.is_fraction)
+DURATIONS = tuple(response.name for response in ALL_RESPONSES if response.is_duration)
 # Verdicts on defective releases; the others are on good ones.
 ON_DEFECTIVE = ("stopped_defective", "escaped")
 # Verdicts on rollouts that were stopped; the others are on completed ones.

@@ -8,37 +8,20 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from simdeploy.experiments.levers import FACTOR_PREFIX, write_duration_of
+from simdeploy.responses import ALL_RESPONSES
 
 if TYPE_CHECKING:
     import pandas as pd
 
     from simdeploy.scenario.measures import Measure
 
-# The name and unit of each response; "fraction" is shown as a percentage, "s" in the unit of time that fits.
+# The name and unit of each response that is a number; "fraction" is shown as a percentage, "s" in the unit of time that fits.
 LABELS: dict[str, tuple[str, str]] = {
-    "makespan_s": ("makespan", "s"),
-    "stopped_at_s": ("stopped at", "s"),
-    "restored_at_s": ("restored at", "s"),
-    "waves": ("waves", ""),
-    "updated_nodes": ("updated nodes", ""),
-    "failed_nodes": ("failed nodes", ""),
-    "touched_nodes": ("touched nodes", ""),
-    "peak_exposed_nodes": ("peak exposed nodes", ""),
-    "blast_radius": ("blast radius", "fraction"),
-    "exposed_node_s": ("exposed node-seconds", ""),
-    "defective_node_s": ("defective node-seconds", ""),
-    "failed_requests_excess": ("excess failed requests", ""),
-    "unavailable_node_s": ("unavailable node-seconds", ""),
-    "min_in_service_fraction": ("minimum in service", "fraction"),
-    "unavailable_excess_node_s": ("excess unavailable node-seconds", ""),
-    "unrestored_nodes": ("unrestored nodes", ""),
-    "lost_requests": ("lost requests", ""),
-    "lost_requests_excess": ("excess lost requests", ""),
-    "shed_requests": ("shed requests", ""),
-    "shed_requests_excess": ("excess shed requests", ""),
-    "min_capacity_ratio": ("minimum capacity ratio", ""),
-    "decision_windows": ("decision windows", ""),
-    "decision_requests": ("requests examined", ""),
+    **{
+        response.name: (response.label, "s" if response.is_duration else "fraction" if response.is_fraction else "")
+        for response in ALL_RESPONSES
+        if response.dtype != "str"
+    },
     "cost": ("cost", ""),
     "cost_delay": ("cost of delay", ""),
     "cost_failed_requests": ("cost of failed requests", ""),

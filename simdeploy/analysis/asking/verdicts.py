@@ -8,6 +8,7 @@ from typing import Any, Literal, cast, overload
 import numpy as np
 
 from simdeploy.errors import InputError, not_among
+from simdeploy.responses import ALL_RESPONSES
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import NO_ESTIMATE, Estimate
 from simdeploy.vocabulary import COSTS
@@ -22,23 +23,8 @@ UNTRUSTED = "the interval of the difference can't be trusted"
 
 Direction = Literal["min", "max"]
 
-# Other measures have no side that is better for every release: a health check should find failed nodes of a defective
-# release, and which stopped rollouts are restored depends on the policy.
-_RESPONSES: dict[str, Direction] = {
-    "makespan_s": "min",
-    "peak_exposed_nodes": "min",
-    "blast_radius": "min",
-    "defective_node_s": "min",
-    "failed_requests_excess": "min",
-    "unavailable_node_s": "min",
-    "min_in_service_fraction": "max",
-    "unavailable_excess_node_s": "min",
-    "unrestored_nodes": "min",
-    "lost_requests": "min",
-    "lost_requests_excess": "min",
-    "shed_requests": "min",
-    "shed_requests_excess": "min",
-    "min_capacity_ratio": "max",
+_NUMBERS: dict[str, Direction] = {
+    **{response.name: response.better for response in ALL_RESPONSES if response.better},
     **dict.fromkeys(COSTS, "min"),
 }
 _VERDICTS: dict[str, Direction] = {
@@ -157,7 +143,7 @@ def find_direction(measure: Measure) -> Direction | None:
     >>> [find_direction(Measure(name)) for name in ("makespan_s", "completed_good", "waves")]
     ['min', 'max', None]
     """
-    return (_VERDICTS if measure.kind == "rate" else _RESPONSES).get(measure.of)
+    return (_VERDICTS if measure.kind == "rate" else _NUMBERS).get(measure.of)
 
 
 def read_direction(direction: Any, measure: Measure) -> Direction:

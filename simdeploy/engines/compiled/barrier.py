@@ -62,15 +62,13 @@ def prepare_barrier(run):
 
 
 @compiled
-def follow_bundle(run, number, whole, real):
+def follow_bundle(run, number):
     """Follow the rollout of a bundle of policies, which differ in their limits only, under the current rule.
 
     Parameters
     ----------
     number : int
         Number of the bundle; the row of the outcome is written for each of its stops.
-    whole, real : ndarray
-        Rows of outcomes, from `run.n_outcomes` on.
 
     Returns
     -------
@@ -96,7 +94,7 @@ def follow_bundle(run, number, whole, real):
         n_failed, lasts = _look_at_wave(run, first, last, failures)
         everyone = is_canary and gate
         if bundle.by_limits:
-            n_left = stop_by_limits(run, number, everyone, wave, first, begins, lasts, whole, real)
+            n_left = stop_by_limits(run, number, everyone, wave, first, begins, lasts)
             if n_left <= 0:
                 return n_left == 0
         elif n_failed and (everyone or stops[next_stop] <= run.sum_failed + n_failed):
@@ -114,7 +112,7 @@ def follow_bundle(run, number, whole, real):
                     place = n_failed
                 if not everyone and stops[next_stop] > run.sum_failed + place:
                     continue
-                if t == 0 or not write_outcome(run, FAILED, begins + t, wave, first, last, begins, whole, real):
+                if t == 0 or not write_outcome(run, FAILED, begins + t, wave, first, last, begins):
                     return False
                 while next_stop < len(stops) and (everyone or stops[next_stop] <= run.sum_failed + place):
                     places[next_stop] = run.n_outcomes - 1
@@ -132,7 +130,7 @@ def follow_bundle(run, number, whole, real):
             if rejects_in_bundle(run, policy.canaries, begins):
                 how = CANCELED
         if how != 0:
-            if not write_outcome(run, how, begins, wave, last, last, begins, whole, real):
+            if not write_outcome(run, how, begins, wave, last, last, begins):
                 return False
             for stop in range(len(places)):
                 if places[stop] == GOES_ON:

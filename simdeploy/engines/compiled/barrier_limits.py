@@ -19,7 +19,7 @@ _FEW = 64
 
 
 @compiled
-def stop_by_limits(run, number, everyone, wave, first, begins, lasts, whole, real):
+def stop_by_limits(run, number, everyone, wave, first, begins, lasts):
     """Write the outcomes of policies that stop in a wave; return how many continue, or -1 if they must be run one by one."""
     bundle, policies, places = bundle_at(run, number), stops_of(run), places_of(run)
     last, failures = first + run.wave_size, lists(run)[FAILURES]
@@ -42,7 +42,7 @@ def stop_by_limits(run, number, everyone, wave, first, begins, lasts, whole, rea
                 limits, failed, updated, n_failed, run.wave_size, run.nodes, failed
             ):
                 if row < 0:
-                    if t == 0 or not write_outcome(run, FAILED, begins + t, wave, first, last, begins, whole, real):
+                    if t == 0 or not write_outcome(run, FAILED, begins + t, wave, first, last, begins):
                         return -1
                     row = run.n_outcomes - 1
                 places[entry] = row

@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 
-from simdeploy.engines.compiled import outcomes as at
 from simdeploy.engines.compiled.access import (
     back_rates,
     begins_of,
@@ -25,6 +22,7 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.lanes import fill, times_in
 from simdeploy.engines.compiled.laws import CONSTANT
 from simdeploy.engines.compiled.levels import near_level
+from simdeploy.engines.compiled.outcomes import begin_outcome, outcome_of, sum_s
 from simdeploy.engines.compiled.tables import (
     BACK_FAILED,
     BACK_HIGH,
@@ -112,7 +110,7 @@ def _sum_rollbacks(run, last):
 
 
 @compiled
-def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_rows):
+def write_outcome(run, how, ends, wave, first, last, begins):
     """Write the outcome of a rollout that ends at `ends` while the nodes from `first` to `last` are in flight."""
     policy, rel = policy_of(run), relative(run)
     escaped = how == COMPLETED and run.defective
@@ -133,8 +131,6 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
         return False
     leaves = back if goes_back else horizon  # when exposure ends
 
-    whole, real = whole_rows[run.n_outcomes], real_rows[run.n_outcomes]
-    run.n_outcomes += 1
     updated, failed, windows, requests = run.sum_updated, run.sum_failed, run.sum_windows, run.sum_requests
     high, low = leaves >> 32, leaves & _LOW
     exposed_high, exposed_low = (
@@ -189,42 +185,38 @@ def write_outcome(run, how, ends, wave, first, last, begins, whole_rows, real_ro
         out_low += rel[BACK_LOW, last - 1] + n_failed * ((horizon - back) & _LOW)
         most_out = max(most_out, rel[BACK_OUT, last - 1])
 
-    whole[at.STATE] = how
-    whole[at.KIND] = run.kind
-    whole[at.VERDICT] = at.verdict_of(how, run.kind, run.defective)
-    whole[at.WAVES] = wave + 1
-    whole[at.UPDATED] = updated
-    whole[at.FAILED_NODES] = failed
-    whole[at.TOUCHED] = last
-    whole[at.PEAK_EXPOSED] = peak if run.releases else 0
-    whole[at.DECISION_WINDOWS] = windows
-    whole[at.DECISION_REQUESTS] = requests
-    whole[at.TOO_LONG] = 0
-    real[at.MAKESPAN] = ends / NS_PER_S
-    real[at.STOPPED_AT] = math.nan if how == COMPLETED else real[at.MAKESPAN]
-    real[at.RESTORED_AT] = math.nan
+    begin_outcome(run, how, ends)
+    outcome = outcome_of(run)
+    outcome.waves = wave + 1
+    outcome.updated_nodes = updated
+    outcome.failed_nodes = failed
+    outcome.touched_nodes = last
+    outcome.peak_exposed_nodes = peak if run.releases else 0
+    outcome.blast_radius = outcome.peak_exposed_nodes / run.nodes
+    outcome.decision_windows = windows
+    outcome.decision_requests = requests
     if goes_back and rel[BACK_FAILED, last - 1] == 0:
-        real[at.RESTORED_AT] = horizon / NS_PER_S
-    real[at.EXPOSED] = at.sum_s(exposed_high, exposed_low) if run.releases else 0.0
-    real[at.DEFECTIVE] = at.sum_s(hurt_high, hurt_low)
-    real[at.FAILED_REQUESTS] = _added_failures(run, last, leaves, hurt_high, hurt_low)
-    real[at.UNAVAILABLE] = real[at.UNAVAILABLE_EXCESS] = at.sum_s(out_high, out_low)
-    real[at.MIN_IN_SERVICE] = 1 - most_out / run.nodes
-    real[at.UNRESTORED] = unrestored
+        outcome.restored_at_s = horizon / NS_PER_S
+    outcome.exposed_node_s = sum_s(exposed_high, exposed_low) if run.releases else 0.0
+    outcome.defective_node_s = sum_s(hurt_high, hurt_low)
+    outcome.failed_requests_excess = _added_failures(run, last, leaves, hurt_high, hurt_low)
+    outcome.unavailable_node_s = outcome.unavailable_excess_node_s = sum_s(out_high, out_low)
+    outcome.min_in_service_fraction = 1 - most_out / run.nodes
+    outcome.unrestored_nodes = unrestored
     if run.is_even:
-        real[at.LOST] = run.even_rate * real[at.UNAVAILABLE]
+        outcome.lost_requests = run.even_rate * outcome.unavailable_node_s
     else:
         lost = run.sum_rate_starts + run.sum_rate_stuck * leaves - run.sum_rate_stuck_begins
         for position in range(first, last):
             lost += rate_at(run, position) * min(rel[REL_STARTED, position], leaves - begins)
         if goes_back:
             lost += back_rates(run)[0, last - 1] + back_rates(run)[1, last - 1] * (horizon - back)
-        real[at.LOST] = lost / NS_PER_S
-    real[at.LOST_EXCESS] = real[at.LOST]
-    real[at.SHED] = real[at.SHED_EXCESS] = 0.0
-    real[at.MIN_CAPACITY_RATIO] = math.nan
+        outcome.lost_requests = lost / NS_PER_S
+    outcome.lost_requests_excess = outcome.lost_requests
+    outcome.shed_requests = outcome.shed_requests_excess = 0.0
     if run.is_tilted:
-        real[at.WEIGHT] = weigh_first(run, last, goes_back)
+        outcome.weight = weigh_first(run, last, goes_back)
+    run.n_outcomes += 1
     return True
 
 
@@ -289,7 +281,7 @@ def _added_failures(run, last, leaves, hurt_high, hurt_low):
         first = until
         wave += 1
     if is_same:
-        total = node_class.requests_per_second * (1 - node_class.baseline) * run.error_rate * at.sum_s(high, low)
+        total = node_class.requests_per_second * (1 - node_class.baseline) * run.error_rate * sum_s(high, low)
     return total
 
 

@@ -10,14 +10,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from simdeploy.engines.block import Block
-from simdeploy.engines.compiled import kernel, outcomes as at
+from simdeploy.engines.compiled import kernel
 from simdeploy.engines.compiled.lowering import Lowered, lower
 from simdeploy.engines.compiled.lowering_continuations import lower_continuations
 from simdeploy.engines.compiled.memory import Memory
+from simdeploy.engines.compiled.outcomes import OUTCOME
 from simdeploy.engines.compiled.parts import expect_seconds
 from simdeploy.engines.traces import BROKEN, NO_RELEASE, QUANTITIES, Grid, Traces
 from simdeploy.rules.deployment_types import TYPES, TypeTraits
-from simdeploy.vocabulary import STATES, VERDICTS, WEIGHT
+from simdeploy.vocabulary import RESPONSES, STATES, VERDICTS, WEIGHT
 
 if TYPE_CHECKING:
     from simdeploy.engines.branches import Branches
@@ -89,20 +90,18 @@ def run_compiled(
     is_weighted = scenario.tilt is not None
     names = tuple(kind.name for kind in scenario.release)
     index = np.empty((prepared.n_policies, count), dtype=np.int32)
-    parts: list[tuple[np.ndarray, np.ndarray]] = []
+    parts: list[np.ndarray] = []
     n_rows = 0
     for numbers, lowered in prepared.parts:
         by_replication = np.empty((count, len(numbers)), dtype=np.int32)
         parts.append(_run(Memory(lowered, seed), first, by_replication))
         if n_rows:
             by_replication += n_rows
-        n_rows += len(parts[-1][0])
+        n_rows += len(parts[-1])
         for done in range(0, count, _AT_ONCE):
             index[numbers, done : done + _AT_ONCE] = by_replication[done : done + _AT_ONCE].T
-    whole, real = parts[0]
-    if len(parts) > 1:
-        whole, real = (np.concatenate([part[place] for part in parts]) for place in (0, 1))
-    return _to_block(first, index, whole, real, names, scenario.fleet.nodes, is_weighted=is_weighted)
+    outcomes = parts[0] if len(parts) == 1 else np.concatenate(parts)
+    return _to_block(first, index, outcomes, names, is_weighted=is_weighted)
 
 
 def run_compiled_branches(
@@ -130,10 +129,10 @@ def run_compiled_worlds(
 
 def _run_lineages(scenario: Scenario, memory: Memory, count: int, n_ways: int = 1) -> Block:
     index = np.empty((count, n_ways), dtype=np.int32)
-    whole, real = _run(memory, 0, index)
+    outcomes = _run(memory, 0, index)
     names = tuple(kind.name for kind in scenario.release)
     index = np.ascontiguousarray(index.T)
-    return _to_block(0, index, whole, real, names, scenario.fleet.nodes, is_weighted=False)
+    return _to_block(0, index, outcomes, names, is_weighted=False)
 
 
 def run_compiled_traces(
@@ -148,58 +147,46 @@ def run_compiled_traces(
         lowered = lower(scenario.under(policy), [policy], TYPES[policy.identity.type], may_bundle=False)
         memory = Memory(lowered, seed, grid=grid, n_traces=count)
         index = np.empty((count, 1), dtype=np.int32)
-        whole = _run(memory, first, index)[0][index[:, 0]]
-        too_long = whole[:, at.TOO_LONG] != 0
+        outcomes = _run(memory, first, index)[index[:, 0]]
+        too_long, kind = outcomes["too_long"] != 0, outcomes["release"]
         values[number] = memory.traces
-        kinds[number] = np.where(too_long, BROKEN, np.where(whole[:, at.KIND] < 0, NO_RELEASE, whole[:, at.KIND]))
+        kinds[number] = np.where(too_long, BROKEN, np.where(kind < 0, NO_RELEASE, kind))
         error = error or (_TOO_LONG if too_long.any() else "")
     return Traces(values, kinds, error)
 
 
-def _run(memory: Memory, first: int, index: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Run all replications; return rows of outcomes, and write into `index` the row of each replication and policy."""
+def _run(memory: Memory, first: int, index: np.ndarray) -> np.ndarray:
+    """Run all replications; return their outcomes, and write into `index` the row of each replication and policy."""
     count, n_policies = index.shape
     progress = np.zeros(2, dtype=np.int64)
-    whole, real = _make_rows(min(count * n_policies, max(_ROWS, n_policies)))
-    while (ends := kernel.run_replications(memory.run, first, whole, real, index, progress)) != kernel.DONE:
+    outcomes = np.empty(min(count * n_policies, max(_ROWS, n_policies)), OUTCOME)
+    while (ends := kernel.run_replications(memory.run, first, outcomes, index, progress)) != kernel.DONE:
         if ends == kernel.SPELLS_FULL:
             memory.make_room()
             continue
         # Extrapolate from the replications done so far, with a reserve.
         done, used = (int(number) for number in progress[:2])
         likely = int(1.1 * used / done * (count - done)) + n_policies
-        before = whole, real
-        whole, real = _make_rows(used + min(likely, (count - done) * n_policies))
-        whole[:used], real[:used] = before[0][:used], before[1][:used]
+        before = outcomes
+        outcomes = np.empty(used + min(likely, (count - done) * n_policies), OUTCOME)
+        outcomes[:used] = before[:used]
     memory.give_back()
-    used = int(progress[1])
-    return whole[:used], real[:used]
-
-
-def _make_rows(n: int) -> tuple[np.ndarray, np.ndarray]:
-    return np.empty((n, at.N_WHOLE), dtype=np.int64), np.empty((n, at.N_REAL), dtype=np.float64)
+    return outcomes[: int(progress[1])]
 
 
 def _to_block(
-    first: int,
-    index: np.ndarray,
-    whole: np.ndarray,
-    real: np.ndarray,
-    names: tuple[str, ...],
-    nodes: int,
-    *,
-    is_weighted: bool,
+    first: int, index: np.ndarray, outcomes: np.ndarray, names: tuple[str, ...], *, is_weighted: bool
 ) -> Block:
-    failed = whole[:, at.TOO_LONG]
-    kind = whole[:, at.KIND]
+    failed, kind = outcomes["too_long"], outcomes["release"]
+    numbers = [name for name, dtype in RESPONSES.items() if dtype != "str"]
     return Block(
         first=first,
         index=index,
         codes={
             # Narrow types, because a block may be sent to another process.
-            "state": np.where(failed, -1, whole[:, at.STATE]).astype(np.int16),
+            "state": np.where(failed, -1, outcomes["state"]).astype(np.int16),
             "release": np.where(failed, -1, np.where(kind < 0, len(names), kind)).astype(np.int32),
-            "verdict": np.where(failed, -1, whole[:, at.VERDICT]).astype(np.int16),
+            "verdict": np.where(failed, -1, outcomes["verdict"]).astype(np.int16),
             "status": failed.astype(np.int16),
             "stage": (failed - 1).astype(np.int16),
             "error": (failed - 1).astype(np.int16),
@@ -212,30 +199,5 @@ def _to_block(
             "stage": ("simulate",),
             "error": (f"SimulationError: {_TOO_LONG}",),
         },
-        numbers={
-            "makespan_s": real[:, at.MAKESPAN],
-            "stopped_at_s": real[:, at.STOPPED_AT],
-            "restored_at_s": real[:, at.RESTORED_AT],
-            "waves": whole[:, at.WAVES],
-            "updated_nodes": whole[:, at.UPDATED],
-            "failed_nodes": whole[:, at.FAILED_NODES],
-            "touched_nodes": whole[:, at.TOUCHED],
-            "peak_exposed_nodes": whole[:, at.PEAK_EXPOSED],
-            "blast_radius": whole[:, at.PEAK_EXPOSED] / nodes,
-            "exposed_node_s": real[:, at.EXPOSED],
-            "defective_node_s": real[:, at.DEFECTIVE],
-            "failed_requests_excess": real[:, at.FAILED_REQUESTS],
-            "unavailable_node_s": real[:, at.UNAVAILABLE],
-            "min_in_service_fraction": real[:, at.MIN_IN_SERVICE],
-            "unavailable_excess_node_s": real[:, at.UNAVAILABLE_EXCESS],
-            "unrestored_nodes": real[:, at.UNRESTORED],
-            "lost_requests": real[:, at.LOST],
-            "lost_requests_excess": real[:, at.LOST_EXCESS],
-            "shed_requests": real[:, at.SHED],
-            "shed_requests_excess": real[:, at.SHED_EXCESS],
-            "min_capacity_ratio": real[:, at.MIN_CAPACITY_RATIO],
-            "decision_windows": whole[:, at.DECISION_WINDOWS],
-            "decision_requests": whole[:, at.DECISION_REQUESTS],
-            **({WEIGHT: real[:, at.WEIGHT]} if is_weighted else {}),
-        },
+        numbers={name: outcomes[name] for name in (*numbers, *((WEIGHT,) if is_weighted else ()))},
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
-from numba import types
+from numba import from_dtype, types
 
 from simdeploy.engines.compiled.access import (
     bundle_at,
@@ -27,7 +27,7 @@ from simdeploy.engines.compiled.continuations import run_continuations
 from simdeploy.engines.compiled.controller import run_rollout
 from simdeploy.engines.compiled.drawing import sample_nodes
 from simdeploy.engines.compiled.jit import compiled, entry
-from simdeploy.engines.compiled.outcomes import WEIGHT, real_rows, whole_rows
+from simdeploy.engines.compiled.outcomes import OUTCOME, outcome_of
 from simdeploy.engines.compiled.parts import RUN_TYPE, add_part, load_parts, part
 from simdeploy.engines.compiled.responses import measure
 from simdeploy.engines.compiled.sampling import prepare, sample
@@ -48,15 +48,15 @@ _ONE_BY_ONE = ("rollouts", "verdicts", "outcomes")
 
 
 @entry(cache=True)
-def _run(records, first, whole, real, index, progress):
+def _run(records, first, outcomes, index, progress):
     run = records[0]
-    run.whole_at, run.real_at, run.n_rows = whole.ctypes.data, real.ctypes.data, whole.shape[0]
+    run.outcomes_at, run.n_rows = outcomes.ctypes.data, outcomes.shape[0]
     prepare(run)
     if run.n_brackets:
         prepare_brackets(run)
     while progress[_REPLICATIONS] < index.shape[0]:
         # A replication has at most one outcome per policy.
-        if progress[_ROWS] + index.shape[1] > whole.shape[0]:
+        if progress[_ROWS] + index.shape[1] > outcomes.shape[0]:
             return ROWS_FULL
         if _run_bundles(run, first, index, progress):
             if not run.rollouts_part:
@@ -71,8 +71,7 @@ def _run(records, first, whole, real, index, progress):
 _SIGNATURE = (
     RUN_TYPE[::1],
     types.int64,
-    types.int64[:, ::1],
-    types.float64[:, ::1],
+    from_dtype(OUTCOME)[::1],
     types.int32[:, ::1],
     types.int64[::1],
 )
@@ -137,7 +136,7 @@ def find_parts(run: Any, *, in_bundles: bool, with_notes: bool) -> set[str]:
 
 
 def run_replications(
-    records: np.ndarray, first: int, whole: np.ndarray, real: np.ndarray, index: np.ndarray, progress: np.ndarray
+    records: np.ndarray, first: int, outcomes: np.ndarray, index: np.ndarray, progress: np.ndarray
 ) -> int:
     """Run replications of all policies.
 
@@ -146,8 +145,8 @@ def run_replications(
     records : ndarray of RUN, shape (1,)
     first : int
         Replication.
-    whole, real : ndarray, shape (rows, responses)
-        Outcomes; equal ones of one replication may share a row.
+    outcomes : ndarray of OUTCOME, shape (rows,)
+        Equal ones of one replication may share a row.
     index : ndarray of int32, shape (replications, policies)
         The row of each policy's outcome.
     progress : ndarray of int64, shape (2,)
@@ -163,7 +162,7 @@ def run_replications(
     with_notes = run["n_times"] or run["is_tilted"] or run["level"]
     while True:
         load_parts(find_parts(run, in_bundles=in_bundles, with_notes=with_notes), records)
-        ends = int(_run(records, first, whole, real, index, progress))
+        ends = int(_run(records, first, outcomes, index, progress))
         if ends != BEYOND_BUNDLES:
             return ends
         in_bundles = False
@@ -233,7 +232,7 @@ def _note(run):
     if run.n_times and not trace(run):
         return False
     if run.is_tilted:
-        real_rows(run)[run.n_outcomes, WEIGHT] = weigh(run)
+        outcome_of(run).weight = weigh(run)
     if run.level:
         mark(run)
     return True
@@ -242,7 +241,6 @@ def _note(run):
 @part("bundles", seconds=4.5)
 def _follow_bundles(run):
     """Find the outcomes of all policies that are followed in bundles."""
-    whole, real = whole_rows(run), real_rows(run)
     prepare_barrier(run)
     slots = bundle_slots(run)
     for slot in range(len(slots)):
@@ -258,7 +256,7 @@ def _follow_bundles(run):
             if run.n_bundles > 1 and _has_twin(run, bundle):
                 continue
             n_outcomes = run.n_outcomes
-            if not follow_bundle(run, bundle, whole, real):
+            if not follow_bundle(run, bundle):
                 run.n_outcomes = n_outcomes
                 _set_places(run, bundle, ONE_BY_ONE)
             if run.n_bundles > 1:

@@ -11,7 +11,7 @@ from simdeploy.engines.compiled.access import drawn, is_surged, load_starts, loa
 from simdeploy.engines.compiled.fates import is_down_for_good
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.load import demand_at, integrate, next_point, pool_of, weight_of
-from simdeploy.engines.compiled.outcomes import LOST, LOST_EXCESS, MIN_CAPACITY_RATIO, SHED, SHED_EXCESS, real_rows
+from simdeploy.engines.compiled.outcomes import outcome_of
 from simdeploy.engines.compiled.outlook import look_ahead
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.service import beside_bounds, down_spells, out_by_status, scope, unite
@@ -39,10 +39,10 @@ def measure_sharing(run, horizon):
     anyway, _ = follow_pools(run, horizon, False) if shed >= 0 else (shed, lowest)
     if shed < 0 or anyway < 0:
         return False
-    real = real_rows(run)[run.n_outcomes]
-    real[LOST] = real[LOST_EXCESS] = 0.0
-    real[SHED], real[SHED_EXCESS] = shed, shed - anyway
-    real[MIN_CAPACITY_RATIO] = lowest if lowest < math.inf else math.nan
+    outcome = outcome_of(run)
+    outcome.lost_requests = outcome.lost_requests_excess = 0.0
+    outcome.shed_requests, outcome.shed_requests_excess = shed, shed - anyway
+    outcome.min_capacity_ratio = lowest if lowest < math.inf else math.nan
     return True
 
 

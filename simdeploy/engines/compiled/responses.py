@@ -5,8 +5,6 @@ Sums of many times may not fit into 64 bits, so their upper and lower halves are
 
 from __future__ import annotations
 
-import math
-
 import numpy as np
 from numba import types
 
@@ -21,7 +19,6 @@ from simdeploy.engines.compiled.access import (
     waves,
     windows_from,
 )
-from simdeploy.engines.compiled.codes import COMPLETED
 from simdeploy.engines.compiled.ending import horizon_of
 from simdeploy.engines.compiled.exposure import added_level, after_ns
 from simdeploy.engines.compiled.gates import judges_waves
@@ -30,30 +27,7 @@ from simdeploy.engines.compiled.levels import near_level
 from simdeploy.engines.compiled.load import requests_met
 from simdeploy.engines.compiled.met_at_once import requests_met_at_once
 from simdeploy.engines.compiled.out_at_once import most_at_once
-from simdeploy.engines.compiled.outcomes import (
-    DECISION_REQUESTS,
-    DECISION_WINDOWS,
-    DEFECTIVE,
-    EXPOSED,
-    FAILED_NODES,
-    FAILED_REQUESTS,
-    KIND,
-    MAKESPAN,
-    N_REAL,
-    PEAK_EXPOSED,
-    RESTORED_AT,
-    STATE,
-    STOPPED_AT,
-    TOO_LONG,
-    TOUCHED,
-    UPDATED,
-    VERDICT,
-    WAVES,
-    real_rows,
-    sum_s,
-    verdict_of,
-    whole_rows,
-)
+from simdeploy.engines.compiled.outcomes import begin_outcome, outcome_of, sum_s
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.requests import measure_sharing
 from simdeploy.engines.compiled.service import measure_service, served_well
@@ -65,44 +39,36 @@ _LOW = (1 << 32) - 1
 
 @part("outcomes", returns=types.boolean, seconds=4, can_fail=True)
 def measure(run):
-    """Compute all responses of the current rollout, and write them into the next rows, NaN where unknown.
+    """Compute all responses of the current rollout, and write them into the next row, NaN where unknown.
 
     Returns
     -------
     bool
         False if `scratch` had not enough room, which must then be doubled.
     """
-    whole, real = whole_rows(run)[run.n_outcomes], real_rows(run)[run.n_outcomes]
-    for place in range(N_REAL):
-        real[place] = math.nan
-    horizon = horizon_of(run)
-    whole[STATE] = run.state
-    whole[KIND] = run.kind
-    whole[VERDICT] = verdict_of(run.state, run.kind, run.defective)
-    whole[WAVES] = run.waves_open
-    whole[UPDATED] = run.updated
-    whole[FAILED_NODES] = run.failed
-    whole[TOUCHED] = run.n_touched
-    whole[TOO_LONG] = run.ran_too_long
-    if run.makespan < NEVER:
-        real[MAKESPAN] = run.makespan / NS_PER_S
-        if run.state != COMPLETED:
-            real[STOPPED_AT] = real[MAKESPAN]
+    begin_outcome(run, run.state, run.makespan)
+    outcome, horizon = outcome_of(run), horizon_of(run)
+    outcome.too_long = run.ran_too_long
+    outcome.waves = run.waves_open
+    outcome.updated_nodes = run.updated
+    outcome.failed_nodes = run.failed
+    outcome.touched_nodes = run.n_touched
     if run.rollback_ended < NEVER and not run.any_back_failed:
-        real[RESTORED_AT] = run.rollback_ended / NS_PER_S
-    _count_windows(run, whole)
-    whole[PEAK_EXPOSED] = _peak_exposed(run, horizon)
+        outcome.restored_at_s = run.rollback_ended / NS_PER_S
+    outcome.decision_windows, outcome.decision_requests = _count_windows(run)
+    outcome.peak_exposed_nodes = _peak_exposed(run, horizon)
+    outcome.blast_radius = outcome.peak_exposed_nodes / run.nodes
     if horizon == NEVER:
         return True
     if run.shared and not measure_sharing(run, horizon):
         return False
-    real[EXPOSED], real[DEFECTIVE] = _exposures(run, horizon)
-    real[FAILED_REQUESTS] = _added_failures(run, horizon)
-    return measure_service(run, horizon, real)
+    outcome.exposed_node_s, outcome.defective_node_s = _exposures(run, horizon)
+    outcome.failed_requests_excess = _added_failures(run, horizon)
+    return measure_service(run, horizon)
 
 
 @compiled
-def _count_windows(run, whole):
+def _count_windows(run):
     """Count the windows that ended by the makespan, and the requests behind verdicts."""
     fate, policy = fates(run), policy_of(run)
     varies, first = run.varies, 0
@@ -140,7 +106,7 @@ def _count_windows(run, whole):
         requests = np.int64(0)
         for wave in range(run.waves_open):
             requests += waves(run)[SEEN, wave]
-    whole[DECISION_WINDOWS], whole[DECISION_REQUESTS] = total, requests
+    return total, requests
 
 
 @compiled

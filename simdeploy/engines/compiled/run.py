@@ -355,7 +355,7 @@ PARTS = (
     *("shares", "looks", "changes"),
 )
 # Rows of outcomes.
-_OUTCOMES = [("whole_at", _INT), ("real_at", _INT), ("n_rows", _INT)]
+_OUTCOMES = [("outcomes_at", _INT), ("n_rows", _INT)]
 RUN = np.dtype(
     [*_FLEET, *_SWITCHES, *_REPLICATION, *_TILT, *_LINEAGES, *_LOOKS, *_CHANGE, *_TRACES, *_ROLLOUT, *_BARRIER, *_WORK]
     + [

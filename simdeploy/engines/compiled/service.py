@@ -13,17 +13,7 @@ from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.load import served_between, traffic_between
 from simdeploy.engines.compiled.node import keeps_old
 from simdeploy.engines.compiled.out_at_once import LISTED, back_at, lost_between, most_at_few_instants, most_at_once
-from simdeploy.engines.compiled.outcomes import (
-    LOST,
-    LOST_EXCESS,
-    MIN_IN_SERVICE,
-    SHED,
-    SHED_EXCESS,
-    UNAVAILABLE,
-    UNAVAILABLE_EXCESS,
-    UNRESTORED,
-    sum_s,
-)
+from simdeploy.engines.compiled.outcomes import outcome_of, sum_s
 from simdeploy.engines.compiled.outlook import list_going_down, look_ahead, stays_undegraded, stays_up
 from simdeploy.engines.compiled.parts import part
 from simdeploy.engines.compiled.tables import BACK_FROM, CLASS, DISPATCHED, HAS_FAILED, NEVER, RESOLVED, STARTED
@@ -106,7 +96,7 @@ def _served_in_spells(run, node, start, end):
 
 
 @compiled
-def measure_service(run, horizon, real):
+def measure_service(run, horizon):
     """Compute the time out of service, the part of it that would have been without the rollout, and the fewest nodes in service.
 
     False if there was not enough room.
@@ -161,15 +151,18 @@ def measure_service(run, horizon, real):
         run.goes_down and run.kind >= 0 and run.crash_rate > 1.0 and not run.begins
     ):  # nobody misses a node that was removed
         _measure_down_after(run, horizon, after, lost)
-    real[UNAVAILABLE] = sum_s(sums[0], sums[1]) + sum_s(after[0], after[1])
-    real[UNAVAILABLE_EXCESS] = real[UNAVAILABLE] - (sum_s(sums[2], sums[3]) + sum_s(after[2], after[3]))
-    real[MIN_IN_SERVICE] = 1 - most / run.nodes
-    real[UNRESTORED] = _count_unrestored(run)
+    outcome = outcome_of(run)
+    outcome.unavailable_node_s = sum_s(sums[0], sums[1]) + sum_s(after[0], after[1])
+    anyway = sum_s(sums[2], sums[3]) + sum_s(after[2], after[3])
+    outcome.unavailable_excess_node_s = outcome.unavailable_node_s - anyway
+    outcome.min_in_service_fraction = 1 - most / run.nodes
+    outcome.unrestored_nodes = _count_unrestored(run)
     if not run.shared:
-        real[LOST], real[LOST_EXCESS], real[SHED], real[SHED_EXCESS] = lost[0], lost[0] - lost[1], 0.0, 0.0
+        outcome.lost_requests, outcome.lost_requests_excess = lost[0], lost[0] - lost[1]
+        outcome.shed_requests = outcome.shed_requests_excess = 0.0
         if run.is_even:
-            real[LOST] = run.even_rate * real[UNAVAILABLE]
-            real[LOST_EXCESS] = run.even_rate * real[UNAVAILABLE_EXCESS]
+            outcome.lost_requests = run.even_rate * outcome.unavailable_node_s
+            outcome.lost_requests_excess = run.even_rate * outcome.unavailable_excess_node_s
     return True
 
 
