@@ -23,7 +23,9 @@ DOCUMENTS = [
     Path(__file__).with_name(name) for name in ("scenario-file.md", "general-policy.md", "model.md", "reference.md")
 ]
 
-_TABLE = re.compile(r"^<!-- keys: (?P<section>[^;\n]+?)(?:; (?P<but>not )?(?P<keys>[^\n]+))? -->\n\n(?:\|.*\n)*", re.MULTILINE)
+_TABLE = re.compile(
+    r"^<!-- keys: (?P<section>[^;\n]+?)(?:; (?P<but>not )?(?P<keys>[^\n]+))? -->\n\n(?:\|.*\n)*", re.MULTILINE
+)
 _RESPONSES = re.compile(
     r"^(?P<mark><!-- responses(?P<names>: names)? -->\n\n)(?:(?:\|.*\n)+|- .*\n(?:  .*\n)*)", re.MULTILINE
 )

@@ -22,10 +22,10 @@ TEXT = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
 KINDS: dict[str, list[Collection[str]]] = {
     "a switch of the orchestrator": [
         [field.name for field in fields(Orchestrator) if field.name != "preset"],
-        *(["unreachable_nodes"], ["unreachable"], ["UnreachableNodes"], ["UNREACHABLE_SKIP"]),
+        *(["unreachable_nodes"], ["UnreachableNodes"], ["UNREACHABLE_SKIP"]),
     ],
     "a pacing": [["sliding"], ["SLIDING"]],
-    "a response": [tuple(RESPONSES), ["decision_windows"], ["DECISION_WINDOWS"]],
+    "a response": [tuple(RESPONSES), ["decision_windows"]],
     "a gate": [GATES, METHODS, ["e_process"], ["E_PROCESS"]],
     "a distribution": [["Weibull"], ["weibull"], ["WEIBULL"]],
 }

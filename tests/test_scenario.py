@@ -1206,18 +1206,6 @@ def test_the_pages_scenario_reads() -> None:
     assert Scenario.from_dict(parse_yaml(text)[0]).name == "small"
 
 
-def test_the_model_has_every_switch_with_its_default() -> None:
-    """The model's table of switches has the reader's keys, defaults and values. [contract]"""
-    page = PAGE.with_name("model.md").read_text(encoding="utf-8")
-    rows = {row[0]: row[1:] for row in re.findall(r"^\| `(\w+)` \| (.*?) \| (.*) \|$", page, re.MULTILINE)}
-    for key, value in scenario_schema()["$defs"]["OrchestratorSection"]["properties"].items():
-        if key != "preset":
-            default, text = rows[key]
-            written = value["default"] if isinstance(value["default"], str) else json.dumps(value["default"])
-            assert default == f"`{written}`", key
-            assert all(f"`{word}`" in text for word in value.get("enum", ())), key
-
-
 def test_the_page_has_every_family() -> None:
     """The page's table of distributions has the reader's parametrisations. [contract]"""
     page = PAGE.read_text(encoding="utf-8")

@@ -22,7 +22,7 @@ from simdeploy.errors import InputError, SimdeployWarning, SimulationError
 from simdeploy.experiments import read_store, replicate
 from simdeploy.experiments.jobs import Job
 from simdeploy.plotting.switches import plot_tornado
-from simdeploy.rules.orchestrator import OF_OTHERS, switch_values
+from simdeploy.rules.orchestrator import SWITCHES, switch_values
 from simdeploy.scenario import Scenario
 from simdeploy.scenario.measures import Measure
 from simdeploy.statistics.estimators import estimate_cases
@@ -171,10 +171,10 @@ def test_every_value_of_the_models_table_is_tried(repository, make_scenario):
     section = page.partition("## 6. Switches")[2].partition("\n## ")[0]
     model = {
         name: (default, re.findall(r"`(\w+)`", text.rpartition(". ")[2]))
-        for name, default, text in re.findall(r"^\| `(\w+)` \| `(.*?)` \| (.*) \|$", section, re.MULTILINE)
+        for name, default, text in re.findall(r"^\| `(\w+)` \| `?(.*?)`? \| (.*) \|$", section, re.MULTILINE)
     }
-    assert model.keys() > OF_OTHERS
-    model = {name: row for name, row in model.items() if name not in OF_OTHERS}
+    assert list(model) == list(SWITCHES)
+    model = {name: row for name, row in model.items() if not SWITCHES[name].of_others}
     values = list_switch_values(make_scenario())
     tried = {name: [value.text for value in values if value.switch == name] for name in model}
     assert sum(map(len, tried.values())) == len(values)

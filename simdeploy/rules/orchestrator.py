@@ -1,11 +1,12 @@
 """How a control plane interprets a policy: the switches that the API leaves undocumented, and their presets."""
 
+# ruff: noqa: RUF009 - `switch` returns a field
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field, fields, replace
 from fractions import Fraction
-from types import MappingProxyType
-from typing import Any, Literal, get_args, get_type_hints
+from typing import Any, Literal, TypeVar, get_args, get_type_hints
 
 from simdeploy.units import NS_PER_S
 
@@ -16,8 +17,7 @@ UnreachableNodes = Literal["fail", "skip", "wait"]
 CantTell = Literal["wait", "pass", "stop", "unhealthy"]
 Rounding = Literal["ceil", "floor", "nearest"]
 
-# Marks switches that describe other orchestrators, as opposed to those that the API leaves open.
-_OF_OTHERS = MappingProxyType({"of others": True})
+_Value = TypeVar("_Value")
 
 
 @dataclass(frozen=True)
@@ -31,68 +31,158 @@ class Rate:
     growth_every: int | None = None
 
 
+def switch(
+    default: _Value,
+    text: str,  # what it means, in the schema and the documents
+    *,
+    tried: tuple[
+        Fraction, ...
+    ] = (),  # of a number: values to try, as fractions of the nodes or of the mean duration of an update
+    of_others: bool = False,  # whether it describes other orchestrators, as opposed to what the API leaves open
+) -> _Value:
+    """Declare a switch: a field of `Orchestrator`, whose type says which values are allowed."""
+    return field(default=default, metadata={"text": text, "tried": tried, "of_others": of_others})
+
+
 @dataclass(frozen=True)
 class Orchestrator:
-    """One value per switch; the defaults are the preset ``expanso``."""
+    """One value per switch; the defaults are the preset ``expanso``.
+
+    A key of the scenario file, its schema and the tables in the documents follow from a field, and so do a field of compiled code's
+    record and the values to try. Times are in nanoseconds.
+    """
 
     preset: str = "expanso"  # the bundle that the switches started from
-    # Whether the next nodes go when the whole wave is resolved, when a slot is free, or by the clock.
-    pacing: Pacing = "barrier"
-    failed_node_holds_slot: bool = False  # whether a failed node keeps its slot (sliding, or within a wave)
-    # Whether nothing more is dispatched once a node has failed.
-    failed_node_freezes: bool = field(default=False, metadata=_OF_OTHERS)
-    # Whether a node's slot is free once it is resolved, or once it has started.
-    slot_until: Literal["resolved", "started"] = field(default="resolved", metadata=_OF_OTHERS)
-    # Whether a rollout waits forever or fails if failed nodes hold all slots or freeze it.
-    all_slots_held: Literal["wait", "fail"] = field(default="wait", metadata=_OF_OTHERS)
-    # Whether a rollout fails once all nodes of a wave have failed or were skipped.
-    lost_waves: Literal["continue", "fail"] = field(default="continue", metadata=_OF_OTHERS)
-    limit_comparison: Literal["exceeds", "reaches"] = "exceeds"  # whether the rollout stops above a limit or at it
-    limit_combination: Literal["either", "both"] = "either"  # of count and percent
-    # Whether `max_failed_nodes` bounds all failures, or those since a node last became running.
-    failures_counted: Literal["cumulative", "consecutive"] = field(default="cumulative", metadata=_OF_OTHERS)
-    # Whether each failed try of a node counts for `max_failed_nodes`, not only its last.
-    failed_tries_count: bool = field(default=False, metadata=_OF_OTHERS)
-    failed_percent_of: PercentOf = "fleet"  # the denominator of the percent limit
-    limits_judged: Literal["at_once", "wave_end"] = "at_once"  # always at once under sliding
-    minimum_sample: int = 0  # resolved nodes before max_failed_nodes_percent applies
-    limits_apply_to_immediate: bool = True
-    # Which of count and percent counts when both are set.
-    canary_size: Literal["larger", "count_first", "percent_first"] = "larger"
-    canary_rounding: Rounding = "ceil"  # of a percent of the nodes; never below 1
-    # Of a percent of the nodes in the general dialect; never below 1.
-    wave_rounding: Rounding = field(default="ceil", metadata=_OF_OTHERS)
-    # Whether one failed canary stops the rollout, or canaries count like any node.
-    canary_gate: Literal["all_healthy", "limits"] = "all_healthy"
-    deadline_starts: Literal["dispatch", "started"] = "dispatch"
-    window_reset: bool = True  # whether one bad window restarts min_healthy_time
-    bake_time_ns: int = 0  # pause after a wave, nanoseconds
-    reporting_delay_ns: int = 0  # by how much limits, promotion and completion lag behind pacing, nanoseconds
-    rate: Rate = Rate()
-    no_traffic: Literal["healthy", "unhealthy"] = "healthy"  # how a window without requests counts
-    node_local_rollback: bool = False  # whether a failed node rolls back by itself
-    on_failure: OnFailure = "rollback"
-    rollback_pacing: Literal["all_at_once", "max_parallel"] = "all_at_once"
-    unreachable_nodes: UnreachableNodes = "fail"  # what happens to nodes that are down or offline when their turn comes
-    # Whether bake time, promotion delay and rate clock run while paused.
-    paused_clocks: Literal["run", "stop"] = "run"
-    explicit_zero_limit: Literal["zero_tolerance", "default"] = "zero_tolerance"  # what an explicit 0 of a limit means
-    # What a gate without a verdict does at the end of the observation: wait until the deadline, pass, or stop.
-    cant_tell: CantTell = "wait"
+    pacing: Pacing = switch("barrier", "What starts the next nodes: the wave resolved, a free slot, or the clock.")
+    failed_node_holds_slot: bool = switch(
+        default=False, text="Whether a failed node keeps its slot (sliding, or within a wave)."
+    )
+    failed_node_freezes: bool = switch(
+        default=False, text="Whether nothing more is dispatched once a node has failed.", of_others=True
+    )
+    slot_until: Literal["resolved", "started"] = switch("resolved", "When a node's slot is free.", of_others=True)
+    all_slots_held: Literal["wait", "fail"] = switch(
+        "wait", "Effect of failed nodes that hold all slots or freeze the rollout.", of_others=True
+    )
+    lost_waves: Literal["continue", "fail"] = switch(
+        "continue", "Effect of a wave in which every node failed or was skipped.", of_others=True
+    )
+    limit_comparison: Literal["exceeds", "reaches"] = switch("exceeds", "Whether to stop above a limit or at it.")
+    limit_combination: Literal["either", "both"] = switch("either", "Limits to cross: count or percent, or both.")
+    failures_counted: Literal["cumulative", "consecutive"] = switch(
+        "cumulative",
+        "Which failures max_failed_nodes bounds: all, or those since a node last became running.",
+        of_others=True,
+    )
+    failed_tries_count: bool = switch(
+        default=False,
+        text="Whether each failed try of a node counts for max_failed_nodes, not only its last.",
+        of_others=True,
+    )
+    failed_percent_of: PercentOf = switch("fleet", "Denominator of the percent limit.")
+    limits_judged: Literal["at_once", "wave_end"] = switch(
+        "at_once", "When limits are judged; always at once under sliding."
+    )
+    minimum_sample: int = switch(
+        0,
+        "Resolved nodes required before max_failed_nodes_percent applies.",
+        tried=(Fraction(1, 10), Fraction(1, 2)),
+    )
+    limits_apply_to_immediate: bool = switch(default=True, text="Whether limits stop an immediate rollout.")
+    canary_size: Literal["larger", "count_first", "percent_first"] = switch(
+        "larger", "Which of count and percent applies if both are set."
+    )
+    canary_rounding: Rounding = switch("ceil", "Rounding of a percent of the nodes; at least 1.")
+    wave_rounding: Rounding = switch(
+        "ceil", "Rounding of a percent of the nodes in the general dialect; at least 1.", of_others=True
+    )
+    canary_gate: Literal["all_healthy", "limits"] = switch(
+        "all_healthy", "Whether one failed canary stops the rollout, or canaries count like other nodes."
+    )
+    deadline_starts: Literal["dispatch", "started"] = switch("dispatch", "Start of the deadline's clock.")
+    window_reset: bool = switch(default=True, text="Whether an unhealthy window restarts min_healthy_time.")
+    bake_time_ns: int = switch(
+        0, "Pause after a wave; running nodes are not watched.", tried=(Fraction(1), Fraction(10))
+    )
+    reporting_delay_ns: int = switch(
+        0,
+        "By how much limits, promotion and completion lag behind pacing.",
+        tried=(Fraction(1, 4), Fraction(1)),
+    )
+    rate: Rate = switch(Rate(), "Batches, under pacing: rate; default: 50 nodes a minute.")
+    no_traffic: Literal["healthy", "unhealthy"] = switch("healthy", "How a window without requests counts.")
+    node_local_rollback: bool = switch(default=False, text="Whether a failed node rolls back by itself.")
+    on_failure: OnFailure = switch("rollback", "Effect of a crossed limit.")
+    rollback_pacing: Literal["all_at_once", "max_parallel"] = switch("all_at_once", "Pacing of a rollback.")
+    unreachable_nodes: UnreachableNodes = switch(
+        "fail", "Treatment of nodes that are down or offline when their turn comes."
+    )
+    paused_clocks: Literal["run", "stop"] = switch(
+        "run", "Whether bake time, promotion delay and rate clock run while paused."
+    )
+    explicit_zero_limit: Literal["zero_tolerance", "default"] = switch(
+        "zero_tolerance", "Meaning of an explicit limit of 0."
+    )
+    cant_tell: CantTell = switch("wait", "What an undecided gate does at the end of the observation.")
 
     def switches(self) -> dict[str, Any]:
         """Return every switch under its name in the scenario file, as plain values."""
-        values: dict[str, Any] = {switch.name: getattr(self, switch.name) for switch in fields(self)}
-        values["bake_time"] = values.pop("bake_time_ns") / NS_PER_S
-        values["reporting_delay"] = values.pop("reporting_delay_ns") / NS_PER_S
-        rate = values.pop("rate")
-        values["rate"] = {
-            "per_minute": float(rate.per_minute),
-            "growth": float(rate.growth),
-            "max_per_minute": None if rate.max_per_minute is None else float(rate.max_per_minute),
-            "growth_every": rate.growth_every,
-        }
-        return values
+        values = {each.key: each.write(getattr(self, each.field)) for each in SWITCHES.values()}
+        return {"preset": self.preset, **values}
+
+    def to_numbers(self) -> dict[str, int]:
+        """Return every switch but `rate` as a number, for compiled code: a word as its place among the allowed ones."""
+        numbers = {each.key: each.number_of(getattr(self, each.field)) for each in SWITCHES.values()}
+        return {key: number for key, number in numbers.items() if number is not None}
+
+
+@dataclass(frozen=True)
+class Switch:
+    """A switch as it was declared."""
+
+    field: str  # of `Orchestrator`
+    hint: Any  # `bool`, a `Literal`, `int` or `Rate`
+    default: Any
+    text: str
+    tried: tuple[Fraction, ...]
+    of_others: bool
+
+    @property
+    def key(self) -> str:
+        """Its name in a scenario file."""
+        return self.field.removesuffix("_ns")
+
+    @property
+    def is_duration(self) -> bool:
+        """Whether it is a time."""
+        return self.key != self.field
+
+    @property
+    def values(self) -> tuple[str | bool, ...]:
+        """The allowed values if they are a closed list, the default first."""
+        return (self.default, not self.default) if self.hint is bool else get_args(self.hint)
+
+    def write(self, value: Any) -> Any:
+        """Return a value as plain data, times in seconds."""
+        if isinstance(value, Rate):
+            return {key: float(x) if isinstance(x, Fraction) else x for key, x in vars(value).items()}
+        return value / NS_PER_S if self.is_duration else value
+
+    def number_of(self, value: Any) -> int | None:
+        """Return a value as a number, None if it is a `Rate`."""
+        if isinstance(value, str):
+            return self.values.index(value)
+        return value if isinstance(value, int) else None
+
+
+def _list_switches() -> dict[str, Switch]:
+    hints = get_type_hints(Orchestrator)
+    declared = [each for each in fields(Orchestrator) if each.metadata]
+    switches = (Switch(each.name, hints[each.name], each.default, **each.metadata) for each in declared)
+    return {each.key: each for each in switches}
+
+
+SWITCHES = _list_switches()  # by key
 
 
 def switch_values() -> dict[str, tuple[str | bool, ...]]:
@@ -103,17 +193,8 @@ def switch_values() -> dict[str, tuple[str | bool, ...]]:
     >>> switch_values()["limit_comparison"]
     ('exceeds', 'reaches')
     """
-    closed: dict[str, tuple[str | bool, ...]] = {}
-    for name, hint in get_type_hints(Orchestrator).items():
-        if hint is bool:
-            default = getattr(Orchestrator, name)
-            closed[name] = (default, not default)
-        elif get_args(hint) and name != "preset":
-            closed[name] = get_args(hint)
-    return closed
+    return {key: each.values for key, each in SWITCHES.items() if each.values}
 
-
-OF_OTHERS = frozenset(switch.name for switch in fields(Orchestrator) if switch.metadata)
 
 EXPANSO = Orchestrator()
 PRESETS: dict[str, Orchestrator] = {

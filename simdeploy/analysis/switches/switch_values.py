@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import cached_property
 from itertools import combinations
@@ -19,7 +19,7 @@ from simdeploy.analysis.switches.remembering import remember
 from simdeploy.errors import InputError, catch_warned
 from simdeploy.experiments.by_kind import sweep_kinds
 from simdeploy.experiments.gathering import gather
-from simdeploy.rules.orchestrator import OF_OTHERS, Orchestrator, Rate, switch_values
+from simdeploy.rules.orchestrator import SWITCHES, Rate, Switch
 from simdeploy.statistics.estimators import Estimate, estimate_values
 from simdeploy.units import NS_PER_S, write_duration
 from simdeploy.vocabulary import RESPONSES
@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from simdeploy.statistics.sample import Sample
     from simdeploy.world.fleet import Fleet
 
+# The switches that the API leaves open.
+_OPEN = [switch for switch in SWITCHES.values() if not switch.of_others]
 _LONGEST_NS = 24 * 3600 * NS_PER_S
 
 # Rows that are in memory at once.
@@ -74,21 +76,17 @@ def list_switch_values(scenario: Scenario) -> tuple[SwitchValue, ...]:
     >>> [str(value) for value in values if value.switch == "reporting_delay"]
     ['reporting_delay: 12s', 'reporting_delay: 45s']
     """
-    orchestrator, listed = scenario.orchestrator, {**switch_values(), **_informative_values(scenario.fleet)}
     return tuple(
-        _as_in_a_file(switch.name, value)
-        for switch in fields(Orchestrator)
-        if switch.name not in OF_OTHERS
-        for value in dict.fromkeys(listed.get(switch.name, ()))
-        if value != getattr(orchestrator, switch.name)
+        _as_in_a_file(switch, value)
+        for switch in _OPEN
+        for value in dict.fromkeys(switch.values or _informative_values(switch, scenario.fleet))
+        if value != getattr(scenario.orchestrator, switch.field)
     )
 
 
 def list_own_values(scenario: Scenario) -> dict[str, SwitchValue]:
     """Return each switch's value in a scenario, by name."""
-    switches = (switch.name for switch in fields(Orchestrator) if switch.name not in {"preset", *OF_OTHERS})
-    values = (_as_in_a_file(name, getattr(scenario.orchestrator, name)) for name in switches)
-    return {value.switch: value for value in values}
+    return {switch.key: _as_in_a_file(switch, getattr(scenario.orchestrator, switch.field)) for switch in _OPEN}
 
 
 def pair_values(values: Sequence[SwitchValue]) -> Iterator[tuple[SwitchValue, SwitchValue]]:
@@ -96,28 +94,29 @@ def pair_values(values: Sequence[SwitchValue]) -> Iterator[tuple[SwitchValue, Sw
     return ((first, second) for first, second in combinations(values, 2) if first.switch != second.switch)
 
 
-def _informative_values(fleet: Fleet) -> dict[str, tuple[Any, ...]]:
+def _informative_values(switch: Switch, fleet: Fleet) -> tuple[Any, ...]:
     nodes = fleet.nodes
+    if switch.hint is Rate:
+        doubling = Rate(per_minute=Fraction(math.ceil(nodes / 100)), growth=Fraction(2))
+        return (switch.default, Rate(per_minute=Fraction(math.ceil(nodes / 20))), doubling)
+    if not switch.is_duration:
+        return (switch.default, *(math.ceil(nodes * fraction) for fraction in switch.tried))
     mean_s = max(behaviour.update_duration.mean * behaviour.slowdown.mean for behaviour in fleet.behaviours)
-    bake_ns = min(math.ceil(min(mean_s, _LONGEST_NS / NS_PER_S)) * NS_PER_S, _LONGEST_NS)
-    quarter_ns = math.ceil(bake_ns / (4 * NS_PER_S)) * NS_PER_S
-    doubling = Rate(per_minute=Fraction(math.ceil(nodes / 100)), growth=Fraction(2))
-    return {
-        "minimum_sample": (0, math.ceil(nodes / 10), math.ceil(nodes / 2)),
-        "bake_time_ns": (0, bake_ns, min(10 * bake_ns, _LONGEST_NS)),
-        "reporting_delay_ns": (0, quarter_ns, bake_ns),
-        "rate": (Rate(), Rate(per_minute=Fraction(math.ceil(nodes / 20))), doubling),
-    }
+    update_s = math.ceil(min(mean_s, _LONGEST_NS / NS_PER_S))
+    times = (math.ceil(update_s * fraction) * NS_PER_S for fraction in switch.tried)
+    return (switch.default, *(min(time_ns, _LONGEST_NS) for time_ns in times))
 
 
-def _as_in_a_file(name: str, value: Any) -> SwitchValue:
-    if name in ("bake_time_ns", "reporting_delay_ns"):
+def _as_in_a_file(switch: Switch, value: Any) -> SwitchValue:
+    if switch.is_duration:
         text = write_duration(value)
-        return SwitchValue(name.removesuffix("_ns"), text, text)
+        return SwitchValue(switch.key, text, text)
     if isinstance(value, Rate):
         keys = {key: float(number) for key, number in vars(value).items() if number is not None}
-        return SwitchValue(name, keys, "{" + ", ".join(f"{key}: {number:g}" for key, number in keys.items()) + "}")
-    return SwitchValue(name, value, str(value).lower() if isinstance(value, bool) else str(value))
+        return SwitchValue(
+            switch.key, keys, "{" + ", ".join(f"{key}: {number:g}" for key, number in keys.items()) + "}"
+        )
+    return SwitchValue(switch.key, value, str(value).lower() if isinstance(value, bool) else str(value))
 
 
 Setting = tuple[SwitchValue, ...]

@@ -26,7 +26,14 @@ from simdeploy.engines.compiled.access import (
 from simdeploy.engines.compiled.barrier_fates import know_fates
 from simdeploy.engines.compiled.barrier_limits import sort_least, stop_by_limits
 from simdeploy.engines.compiled.barrier_outcomes import rate_at, requests_at, write_outcome
-from simdeploy.engines.compiled.codes import CANCELED, COMPLETED, FAILED, ORDER_INDEX
+from simdeploy.engines.compiled.codes import (
+    ALL_CANARIES_HEALTHY,
+    CANCELED,
+    COMPLETED,
+    FAILED,
+    JUDGED_AT_WAVE_END,
+    ORDER_INDEX,
+)
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.lanes import NODES_AT_ONCE
 from simdeploy.engines.compiled.people import rejects_in_bundle
@@ -77,7 +84,7 @@ def follow_bundle(run, number):
     """
     policy, bundle = policy_of(run), bundle_at(run, number)
     stops, places = stops_of(run)[bundle.first : bundle.last], places_of(run)[bundle.first : bundle.last]
-    gate = policy.canaries > 0 and run.gate_all_healthy
+    gate = policy.canaries > 0 and run.canary_gate == ALL_CANARIES_HEALTHY
     _reset_sums(run)
     run.work_bundles += 1
     failures = lists(run)[FAILURES]
@@ -98,7 +105,7 @@ def follow_bundle(run, number):
             if n_left <= 0:
                 return n_left == 0
         elif n_failed and (everyone or stops[next_stop] <= run.sum_failed + n_failed):
-            if run.judged_at_wave_end:
+            if run.limits_judged == JUDGED_AT_WAVE_END:
                 failures[0] = lasts
                 failures[n_failed - 1] = lasts
             else:
@@ -108,7 +115,7 @@ def follow_bundle(run, number):
                 t = failures[place]
                 while place < n_failed and failures[place] == t:
                     place += 1
-                if run.judged_at_wave_end:
+                if run.limits_judged == JUDGED_AT_WAVE_END:
                     place = n_failed
                 if not everyone and stops[next_stop] > run.sum_failed + place:
                     continue

@@ -10,7 +10,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.access import bundle_at, lists, places_of, policy_at, relative, stops_of
 from simdeploy.engines.compiled.barrier_outcomes import write_outcome
-from simdeploy.engines.compiled.codes import FAILED
+from simdeploy.engines.compiled.codes import FAILED, JUDGED_AT_WAVE_END
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.limits import is_limit_crossed
 from simdeploy.engines.compiled.tables import FAILURES, GOES_ON, REL_FAILED, REL_RESOLVED, RESOLVED_AT
@@ -56,7 +56,7 @@ def _find_instants(run, minimum_sample, first, lasts):
     failures, n = lists(run)[FAILURES], run.wave_failed
     before = run.sum_failed + run.sum_updated
     reaches_sample = before < minimum_sample <= before + run.wave_size
-    if run.judged_at_wave_end:
+    if run.limits_judged == JUDGED_AT_WAVE_END:
         failures[0] = lasts
         return 1 if n or reaches_sample else 0
     # If all nodes fail, the sample is reached at a failure.

@@ -6,7 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.access import pool_members, queue, script
 from simdeploy.engines.compiled.change_windows import open_time_until, when_open_for
-from simdeploy.engines.compiled.codes import PAUSED
+from simdeploy.engines.compiled.codes import CLOCKS_RUN, PAUSED
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import ENDS_AT, IN_RING, NEVER
 
@@ -137,7 +137,7 @@ def count_down(run, clock, duration):
     run.clock = clock
     run.clock_left = duration
     run.clock_is_frozen = True
-    if run.state != PAUSED or not run.clocks_stop:
+    if run.state != PAUSED or run.paused_clocks == CLOCKS_RUN:
         thaw_clock(run)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import Any, get_args
 
 from simdeploy.rules.gates.gate import Method
-from simdeploy.rules.orchestrator import CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
+from simdeploy.rules.orchestrator import SWITCHES, CantTell, OnFailure, Pacing, PercentOf, UnreachableNodes
 from simdeploy.vocabulary import NODE_STATUSES, STATES, VERDICTS
 from simdeploy.world.fleet import Across, Order
 from simdeploy.world.operator import Action
@@ -34,6 +34,10 @@ def _codes(choice: Any, *words: str) -> tuple[int, ...]:
     return tuple(code_of(choice, word) for word in words)
 
 
+def _codes_of_switch(key: str, *words: str) -> tuple[int, ...]:
+    return _codes(SWITCHES[key].values, *words)
+
+
 BARRIER, SLIDING, RATE = _codes(Pacing, "barrier", "sliding", "rate")
 OF_FLEET, OF_RESOLVED, OF_WAVE = _codes(PercentOf, "fleet", "resolved", "wave")
 ON_FAILURE_ROLLBACK, ON_FAILURE_PAUSE, ON_FAILURE_STOP, ON_FAILURE_CONTINUE = _codes(
@@ -44,6 +48,12 @@ UNREACHABLE_FAIL, UNREACHABLE_SKIP, UNREACHABLE_WAIT = _codes(UnreachableNodes, 
 CANT_TELL_WAIT, CANT_TELL_PASS, CANT_TELL_STOP, CANT_TELL_UNHEALTHY = _codes(
     CantTell, "wait", "pass", "stop", "unhealthy"
 )
+RESOLVED_FREES_SLOT, START_FREES_SLOT = _codes_of_switch("slot_until", "resolved", "started")
+HELD_SLOTS_WAIT, HELD_SLOTS_FAIL = _codes_of_switch("all_slots_held", "wait", "fail")
+LOST_WAVE_CONTINUES, LOST_WAVE_FAILS = _codes_of_switch("lost_waves", "continue", "fail")
+JUDGED_AT_ONCE, JUDGED_AT_WAVE_END = _codes_of_switch("limits_judged", "at_once", "wave_end")
+ALL_CANARIES_HEALTHY, CANARIES_BY_LIMITS = _codes_of_switch("canary_gate", "all_healthy", "limits")
+CLOCKS_RUN, CLOCKS_STOP = _codes_of_switch("paused_clocks", "run", "stop")
 (
     POOLED_WINDOW,
     POOLED_OBSERVATION,

@@ -19,7 +19,7 @@ from simdeploy.engines.compiled.access import (
     waves,
 )
 from simdeploy.engines.compiled.clock import GETS_VERDICT, IS_UP, NO_CLOCK, TRIES_AGAIN, enqueue, next_visit
-from simdeploy.engines.compiled.codes import UNREACHABLE_FAIL, UNREACHABLE_SKIP
+from simdeploy.engines.compiled.codes import LOST_WAVE_FAILS, UNREACHABLE_FAIL, UNREACHABLE_SKIP
 from simdeploy.engines.compiled.drawing import sample_nodes
 from simdeploy.engines.compiled.evidence import find_partners
 from simdeploy.engines.compiled.fates import is_down, is_down_for_good, meet_fate, up_again
@@ -139,18 +139,18 @@ def can_be_reached(run, node):
 def _give_turn_to_unreachable_node(run, node, wave):
     fate = fates(run)
     fate[WAVE, node] = wave + 1
-    if run.unreachable == UNREACHABLE_FAIL:
+    if run.unreachable_nodes == UNREACHABLE_FAIL:
         fate[HAS_FAILED, node] = 1
         fate[COUNTS_FAILED, node] = 1
         fate[RESOLVED, node] = run.now
         fate[HEARD, node] = run.now
         hear_of(run, node)
-    elif run.unreachable == UNREACHABLE_SKIP:
+    elif run.unreachable_nodes == UNREACHABLE_SKIP:
         waves(run)[IN_FLIGHT, wave] -= 1
         give_up_slot(run, node)
         resolve_in_wave(run, wave)
         waves(run)[PASSED_OVER, wave] += 1
-        if run.fails_when_lost:
+        if run.lost_waves == LOST_WAVE_FAILS:
             look_for_lost_wave(run, wave)
         run.is_rung = True
     else:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simdeploy.engines.compiled.clock import NO_CLOCK, freeze_clock, thaw_clock
-from simdeploy.engines.compiled.codes import COMPLETED, IN_PROGRESS, PAUSED
+from simdeploy.engines.compiled.codes import CLOCKS_STOP, COMPLETED, IN_PROGRESS, PAUSED
 from simdeploy.engines.compiled.jit import compiled
 from simdeploy.engines.compiled.tables import NEVER
 
@@ -11,7 +11,7 @@ from simdeploy.engines.compiled.tables import NEVER
 @compiled
 def pause(run):
     run.state = PAUSED
-    if run.clocks_stop and run.clock != NO_CLOCK and not run.clock_is_frozen:
+    if run.paused_clocks == CLOCKS_STOP and run.clock != NO_CLOCK and not run.clock_is_frozen:
         freeze_clock(run)
 
 

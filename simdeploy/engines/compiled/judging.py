@@ -7,6 +7,8 @@ import numpy as np
 from simdeploy.engines.compiled.access import is_wave_over, policy_of, waves
 from simdeploy.engines.compiled.codes import (
     FAILED,
+    HELD_SLOTS_FAIL,
+    JUDGED_AT_WAVE_END,
     ON_FAILURE_PAUSE,
     ON_FAILURE_ROLLBACK,
     ON_FAILURE_STOP,
@@ -32,7 +34,7 @@ def judge(run):
     if run.has_more and policy_of(run).counts_each and not alarm and not _completes_now(run):
         alarm = tell_deadline(run)
     # A sliding wave ends with the rollout.
-    at_wave_end = run.judged_at_wave_end and policy_of(run).pacing != SLIDING
+    at_wave_end = run.limits_judged == JUDGED_AT_WAVE_END and policy_of(run).pacing != SLIDING
     is_crossed_now = alarm
     # A wave may be over without a further verdict, if its last nodes were passed over.
     if alarm or (run.waves_over > run.waves_judged if at_wave_end else run.news):
@@ -48,7 +50,7 @@ def judge(run):
     is_crossed_now = is_crossed_now or run.lost_wave
     run.lost_wave = False
     run.has_crossed |= is_crossed_now
-    if not is_crossed_now and not (run.fails_when_stuck and _find_stuck(run)):
+    if not is_crossed_now and not (run.all_slots_held == HELD_SLOTS_FAIL and _find_stuck(run)):
         return
     if run.on_failure == ON_FAILURE_ROLLBACK or run.on_failure == ON_FAILURE_STOP:
         undo = run.on_failure == ON_FAILURE_ROLLBACK and not policy_of(run).no_auto_rollback

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from simdeploy.engines.compiled.access import is_wave_over, policy_of, size_of_wave, terms_of_wave, waves, zone_failed
-from simdeploy.engines.compiled.codes import OF_RESOLVED, OF_WAVE
+from simdeploy.engines.compiled.codes import ALL_CANARIES_HEALTHY, JUDGED_AT_ONCE, OF_RESOLVED, OF_WAVE
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.tables import WAVE_FAILED
 
@@ -105,12 +105,12 @@ def is_crossed(run, judged_before):
     """
     wave = run.waves_open - 1
     wave_failed = waves(run)[WAVE_FAILED, wave]
-    if policy_of(run).canaries and run.promoted_waves == 0 and run.gate_all_healthy and wave_failed:
+    if policy_of(run).canaries and run.promoted_waves == 0 and run.canary_gate == ALL_CANARIES_HEALTHY and wave_failed:
         return True
     if not run.reporting_delay or not (policy_of(run).percent_of == OF_WAVE or policy_of(run).has_wave_limits):
         return _is_wave_limit_crossed(run, wave)
     for judged in range(judged_before, run.waves_open):
-        if (not run.judged_at_wave_end or is_wave_over(run, judged)) and _is_wave_limit_crossed(run, judged):
+        if (run.limits_judged == JUDGED_AT_ONCE or is_wave_over(run, judged)) and _is_wave_limit_crossed(run, judged):
             return True
     return False
 
@@ -122,7 +122,7 @@ def might_stop(run, wave, n_failed):
     failed, wave_failed = run.failed + n_failed, waves(run)[WAVE_FAILED, wave] + n_failed
     if failed == 0:
         return False
-    if wave_failed and wave == 0 and policy.canaries and run.gate_all_healthy:
+    if wave_failed and wave == 0 and policy.canaries and run.canary_gate == ALL_CANARIES_HEALTHY:
         return True
     if not policy.has_limits:
         return False

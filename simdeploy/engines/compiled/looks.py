@@ -147,7 +147,7 @@ def _status_at(run, node, at):
     if fate[DISPATCHED, node] > at:
         if fate[HAS_FAILED, node]:
             return NODE_FAILED
-        return NODE_SKIPPED if fate[WAVE, node] and run.unreachable == UNREACHABLE_SKIP else NODE_PENDING
+        return NODE_SKIPPED if fate[WAVE, node] and run.unreachable_nodes == UNREACHABLE_SKIP else NODE_PENDING
     if fate[BACK_FROM, node] <= at:
         if fate[BACK_UNTIL, node] > at:
             return NODE_ROLLING_BACK

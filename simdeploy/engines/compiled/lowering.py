@@ -27,7 +27,6 @@ from simdeploy.engines.compiled.records import (
     make_table,
 )
 from simdeploy.engines.compiled.spells import CRASH, FLAPPING, LINE, ZONE
-from simdeploy.rules.orchestrator import CantTell, OnFailure, Orchestrator, UnreachableNodes
 from simdeploy.world.change_windows import is_always_open, weekly_openings
 from simdeploy.world.distributions import Constant, Distribution, Exponential
 from simdeploy.world.fleet import Across, Behaviour, Fleet, Order, traffic_points
@@ -114,7 +113,8 @@ def lower(
         "rejects_good": operator.rejects_good,
         **_lower_service(fleet),
         "n_openings": len(openings),
-        **_lower_switches(scenario.orchestrator, traits),
+        **scenario.orchestrator.to_numbers(),
+        "goes_back_by_itself": scenario.orchestrator.node_local_rollback and traits.releases,
         **_lower_tilt(scenario.tilt),
         "n_policies": len(chosen),
         "n_rules": len(policies["rules"]),
@@ -271,24 +271,6 @@ def _lower_kinds(kinds: Sequence[ReleaseKind], laws: LawTable, tilt: Tilt) -> li
             }
         )
     return lowered
-
-
-def _lower_switches(switches: Orchestrator, traits: TypeTraits) -> dict[str, int]:
-    return {
-        "failed_node_holds_slot": switches.failed_node_holds_slot,
-        "judged_at_wave_end": switches.limits_judged == "wave_end",
-        "gate_all_healthy": switches.canary_gate == "all_healthy",
-        "failed_node_freezes": switches.failed_node_freezes,
-        "slot_is_free_at_start": switches.slot_until == "started",
-        "fails_when_stuck": switches.all_slots_held == "fail",
-        "fails_when_lost": switches.lost_waves == "fail",
-        "goes_back_by_itself": switches.node_local_rollback and traits.releases,
-        "on_failure": code_of(OnFailure, switches.on_failure),
-        "unreachable": code_of(UnreachableNodes, switches.unreachable_nodes),
-        "clocks_stop": switches.paused_clocks == "stop",
-        "cant_tell": code_of(CantTell, switches.cant_tell),
-        "reporting_delay": switches.reporting_delay_ns,
-    }
 
 
 def _lower_tilt(tilt: Tilt | None) -> dict[str, float]:

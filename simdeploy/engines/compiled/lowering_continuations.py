@@ -63,7 +63,6 @@ def lower_continuations(scenario: Scenario, policy: ScenarioPolicy, continuation
         "n_looks": len(looks),
         "n_looked_at": n_node_looks,
         "n_acts": len(acts),
-        "bake_time": scenario.orchestrator_of(policy).bake_time_ns,
     }
     tables |= {
         "continuations": make_table(CONTINUATION_RECORD, records),

@@ -15,7 +15,7 @@ from simdeploy.engines.compiled.access import (
     waves,
 )
 from simdeploy.engines.compiled.clock import COUNTS, GETS_ORDER, IS_BACK, enqueue
-from simdeploy.engines.compiled.codes import BARRIER, CUSUM, IN_PROGRESS
+from simdeploy.engines.compiled.codes import BARRIER, CUSUM, HELD_SLOTS_FAIL, IN_PROGRESS, LOST_WAVE_FAILS
 from simdeploy.engines.compiled.drawing import set_rollbacks
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.limits import might_stop, note_verdict
@@ -100,7 +100,7 @@ def _count(run, node):
     if has_failed:
         run.failed += 1
         waves(run)[WAVE_FAILED, wave] += 1
-        if run.fails_when_lost:
+        if run.lost_waves == LOST_WAVE_FAILS:
             look_for_lost_wave(run, wave)
     else:
         run.updated += 1
@@ -125,7 +125,7 @@ def _passes_unnoticed(run, wave):
         and policy.pacing == BARRIER
         and policy.gate < 0
         and not (run.has_more or run.goes_offline or run.failed_node_freezes)
-        and not (run.fails_when_stuck or run.fails_when_lost)
+        and not (run.all_slots_held == HELD_SLOTS_FAIL or run.lost_waves == LOST_WAVE_FAILS)
         and run.reporting_delay == 0
         and run.state == IN_PROGRESS
         and not is_wave_over(run, wave)

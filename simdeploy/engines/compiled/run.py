@@ -10,6 +10,7 @@ from __future__ import annotations
 import numpy as np
 
 from simdeploy.engines.compiled.tables import TABLES
+from simdeploy.rules.orchestrator import EXPANSO
 
 _INT, _REAL, _BOOL, _WORD = np.int64, np.float64, np.bool_, np.uint64
 
@@ -38,6 +39,7 @@ _FLEET = [
     ("undone", _BOOL),
     ("begins", _BOOL),
     ("leaves", _BOOL),
+    ("goes_back_by_itself", _BOOL),  # whether a failed node does, by `node_local_rollback`
     ("goes_down", _BOOL),
     ("degrades", _BOOL),
     # Requests: whether their number varies between windows; whether nodes share them, and in how many pools; whether lost ones are
@@ -64,21 +66,7 @@ _FLEET = [
     ("rejects_good", _REAL),
     ("n_openings", _INT),  # of change windows in a week; 0 if nodes may be dispatched at any time
 ]
-_SWITCHES = [
-    ("failed_node_holds_slot", _BOOL),
-    ("judged_at_wave_end", _BOOL),
-    ("gate_all_healthy", _BOOL),
-    ("failed_node_freezes", _BOOL),
-    ("slot_is_free_at_start", _BOOL),
-    ("fails_when_stuck", _BOOL),
-    ("fails_when_lost", _BOOL),  # whether a rollout fails if a wave has no running node
-    ("goes_back_by_itself", _BOOL),
-    ("on_failure", _INT),
-    ("unreachable", _INT),
-    ("clocks_stop", _BOOL),
-    ("cant_tell", _INT),
-    ("reporting_delay", _INT),
-]
+_SWITCHES = [(key, _BOOL if isinstance(number, bool) else _INT) for key, number in EXPANSO.to_numbers().items()]
 _REPLICATION = [
     ("key0", _WORD),
     ("key1", _WORD),
@@ -147,7 +135,6 @@ _LOOKS = [
 _CHANGE = [
     ("planned_change_at", _INT),  # NEVER for none
     ("next_policy", _INT),
-    ("bake_time", _INT),  # after a wave
     ("n_sizes", _INT),
     # Of the current rollout: when it is still to change; when it changed (0 if it didn't), and from which policy.
     ("change_at", _INT),

@@ -6,7 +6,7 @@ import numpy as np
 
 from simdeploy.engines.compiled.access import drawn, fates, lists, policy_of, slots_of_zones, waves
 from simdeploy.engines.compiled.clock import FREES_SLOT, GIVES_UP_SLOT, enqueue
-from simdeploy.engines.compiled.codes import SLIDING
+from simdeploy.engines.compiled.codes import SLIDING, START_FREES_SLOT
 from simdeploy.engines.compiled.jit import compiled, inlined
 from simdeploy.engines.compiled.line import fails_unheard, online_again
 from simdeploy.engines.compiled.tables import (
@@ -96,7 +96,7 @@ def has_slot(run, node):
 def expect_free_slot(run, node):
     """If slots are free after starts, queue that a node gives up its slot once its start is heard."""
     started = fates(run)[STARTED, node]
-    if run.slot_is_free_at_start and has_slot(run, node) and started < NEVER:
+    if run.slot_until == START_FREES_SLOT and has_slot(run, node) and started < NEVER:
         enqueue(run, online_again(run, node, started) if run.goes_offline else started, node, GIVES_UP_SLOT)
 
 
